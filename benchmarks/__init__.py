@@ -1,0 +1,1 @@
+"""What a delta costs, here and in the peers, measured in one process: `python -m benchmarks`."""

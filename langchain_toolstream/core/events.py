@@ -1,0 +1,139 @@
+"""What became known, as values.
+
+Noun first, then `start`, `delta`, `finish`: the words of LangChain's v3 protocol. A delta carries
+the piece, never the whole so far. Every event of a call carries the call's id, which is unique in
+its message and never changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_toolstream.core.errors import JSONPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta:
+    """A piece of the answer's text."""
+
+    type: Literal["text-delta"] = "text-delta"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningDelta:
+    """A piece of the model's thinking."""
+
+    type: Literal["reasoning-delta"] = "reasoning-delta"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallStart:
+    """A call began: its name and id are known. `index` counts the message's calls from 0."""
+
+    type: Literal["tool-call-start"] = "tool-call-start"
+    id: str
+    name: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """A piece of the call's arguments as JSON text.
+
+    The pieces of a call join to exactly one JSON object once it has closed; what a parser of the
+    server wrote around or behind the object is not in them.
+    """
+
+    type: Literal["tool-call-delta"] = "tool-call-delta"
+    id: str
+    args: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentDelta:
+    """A piece of a string among the arguments, decoded: never half an escape or character."""
+
+    type: Literal["argument-delta"] = "argument-delta"
+    id: str
+    path: JSONPath
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentFinish:
+    """A value among the arguments, container or not, that will not change any more."""
+
+    type: Literal["argument-finish"] = "argument-finish"
+    id: str
+    path: JSONPath
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallReady:
+    """The call may be started now; sent once for every call that is ever to run.
+
+    Either the call is confirmed, or it is closed and read-only and may start early
+    (`early` is true). Only an early one can still be taken back, by a `ToolCallInvalid`.
+
+    `double_encoded` says that the arguments were a JSON string that held the object.
+    """
+
+    type: Literal["tool-call-ready"] = "tool-call-ready"
+    id: str
+    name: str
+    args: dict[str, Any]
+    early: bool
+    double_encoded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallFinish:
+    """The call is confirmed: the message ended and nothing contradicted the call."""
+
+    type: Literal["tool-call-finish"] = "tool-call-finish"
+    id: str
+    name: str
+    args: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallInvalid:
+    """What looked like a call is none, and must not run.
+
+    `args` is the raw argument text, `error` says what is wrong, where, and what may be done.
+    `name` is empty when none was written. `revoked` is true when the call had been announced by
+    a `ToolCallReady`: whatever was started for it must be stopped and its result dropped.
+    """
+
+    type: Literal["tool-call-invalid"] = "tool-call-invalid"
+    id: str
+    name: str
+    args: str
+    error: str
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFinish:
+    """The message ended. `usage` is the last that the server sent, as it sent it."""
+
+    type: Literal["message-finish"] = "message-finish"
+    finish_reason: str | None
+    stop_reason: str | int | None = None
+    usage: Mapping[str, Any] | None = None
+
+
+CallEvent = (
+    ToolCallStart
+    | ToolCallDelta
+    | ArgumentDelta
+    | ArgumentFinish
+    | ToolCallReady
+    | ToolCallFinish
+    | ToolCallInvalid
+)
+
+Event = TextDelta | ReasoningDelta | CallEvent | MessageFinish

@@ -1,0 +1,527 @@
+"""JSON read while it is written.
+
+`JSONStream.feed(piece)` returns what became known, `close()` says that the text ended. Nothing is
+read twice, so the cost is linear in the text and the cost of a piece does not depend on what came
+before it.
+
+The language is RFC 8259 as `json.loads` reads it (big integers stay exact, lone surrogate escapes
+pass), made strict: no `NaN` or `Infinity`, no name twice in an object, no raw control character in
+a string. What follows the root value is kept apart (`unused_text`, after `zlib`'s `unused_data`),
+because what it means is not a question of JSON.
+
+The machine: `_state` says what may come next, `_frames` holds the open containers, outermost
+first. A string is read in runs up to the next character that matters; one that was cut inside an
+escape or a surrogate pair waits in `_held` for the next piece, so no delta ever ends in half a
+character. A number or literal is only known at its delimiter: `10` may become `100`.
+"""
+
+import re
+from typing import Any, Literal
+
+from langchain_toolstream.core.errors import (
+    JSONIncompleteError,
+    JSONLimitError,
+    JSONPath,
+    JSONStreamError,
+    JSONSyntaxError,
+)
+
+JSONEvent = tuple[Literal["start", "delta", "finish"], JSONPath, Any]
+"""`("start", path, empty)`: a string, object or list began; `empty` is `""`, `{}` or `[]`.
+`("delta", path, text)`: a piece of a string, decoded.
+`("finish", path, value)`: a value is complete and will not change."""
+
+MAX_DEPTH = 128
+"""Nested containers. Far above any tool's schema; pydantic and `json.dumps` recurse per level."""
+
+MAX_LENGTH = 10_000_000
+"""Characters of one value. A file of 10 MB as an argument still fits; a server that never stops
+does not take the process down with it."""
+
+# What may come next. A name may begin up to `_FIRST_KEY`, any string up to `_FIRST_ITEM`.
+_KEY, _FIRST_KEY, _VALUE, _FIRST_ITEM, _COLON, _COMMA, _STRING, _SCALAR, _DONE, _FAILED = range(10)
+
+_EXPECTED = {
+    _VALUE: "a value",
+    _FIRST_ITEM: "a value or ']'",
+    _FIRST_KEY: "a name in double quotes or '}'",
+    _KEY: "a name in double quotes",
+    _COLON: "':'",
+}
+
+_SPACE = " \t\n\r"
+_string_run = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*').match
+_number_run = re.compile(r"[-+.0-9eE]*").match
+_literal_run = re.compile(r"[a-z]*").match
+_scalar_run = {
+    **dict.fromkeys("-0123456789", _number_run),
+    **dict.fromkeys("tfn", _literal_run),
+}
+_number = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)").fullmatch
+_number_start = re.compile(
+    r"-|-?(?:0|[1-9][0-9]*)(?:\.|(?:\.[0-9]+)?[eE][-+]?)"
+).fullmatch  # of one that is not yet a number
+_hex_digits = re.compile(r"[0-9a-fA-F]*").match
+_LITERALS = {"true": True, "false": False, "null": None}
+_LITERAL_STARTS = {word[:length] for word in _LITERALS for length in range(1, len(word) + 1)}
+_ESCAPES = {
+    '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
+}  # fmt: skip
+_ESCAPE_LENGTH = 6  # \uXXXX
+_HIGH, _LOW, _AFTER_LOW = 0xD800, 0xDC00, 0xE000  # the ranges of surrogates
+
+
+class JSONStream:
+    """One strict JSON value, read piece by piece.
+
+    Args:
+        max_depth: How many containers may be open at once.
+        max_length: How many characters the value may have.
+
+    Example:
+        ```python
+        from langchain_toolstream.core.json import JSONStream
+
+        stream = JSONStream()
+        assert stream.feed('{"to": "al') == [
+            ("start", (), {}),
+            ("start", ("to",), ""),
+            ("delta", ("to",), "al"),
+        ]
+        assert stream.feed('ice", "amount": 12') == [
+            ("delta", ("to",), "ice"),
+            ("finish", ("to",), "alice"),
+        ]
+        assert stream.feed("50}")[0] == ("finish", ("amount",), 1250)
+        assert stream.close() == []
+        assert stream.value == {"to": "alice", "amount": 1250}
+        ```
+    """
+
+    __slots__ = (
+        "_container", "_error", "_frames", "_held", "_is_key", "_key", "_length", "_max_depth",
+        "_max_length", "_path", "_pieces", "_plain", "_root", "_scalar_run", "_state", "_unused",
+        "_unused_at", "_value_path",
+    )  # fmt: skip
+
+    def __init__(self, *, max_depth: int = MAX_DEPTH, max_length: int = MAX_LENGTH) -> None:
+        """Start before the first character."""
+        self._max_depth = max_depth
+        self._max_length = max_length
+        self._state = _VALUE
+        self._frames: list[tuple[Any, JSONPath, str]] = []
+        self._container: Any = None
+        self._path: JSONPath = ()  # of the container
+        self._key = ""
+        self._value_path: JSONPath = ()  # of the value that is open, or comes next
+        self._is_key = False
+        self._plain = False  # whether strings of the piece that is being read need no decoding
+        self._pieces: list[str] = []
+        self._held = ""
+        self._scalar_run: Any = None
+        self._root: Any = None
+        self._unused: list[str] = []
+        self._unused_at = 0
+        self._length = 0
+        self._error: JSONStreamError | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the root value is complete."""
+        return self._state == _DONE
+
+    @property
+    def error(self) -> JSONStreamError | None:
+        """What is wrong with the text, as soon as that is known."""
+        return self._error
+
+    @property
+    def unused_text(self) -> str:
+        """What followed the root value, from its first character that is no whitespace on."""
+        return "".join(self._unused)
+
+    @property
+    def value(self) -> Any:
+        """The root as it is now, live: finished values stand in it, an open string does not yet.
+
+        The object is the stream's own and goes on growing. `snapshot()` is yours to keep.
+        """
+        return self._root
+
+    def snapshot(self) -> Any:
+        """Copy what is known now, an open string included as far as it has come.
+
+        Finished containers are shared with the stream, which will not touch them again; only the
+        open ones are copied.
+
+        Returns:
+            The value so far; `None` before its first character.
+        """
+        open_string = self._state == _STRING and not self._is_key
+        if self._container is None:
+            return "".join(self._pieces) if open_string else self._root
+        copy: Any = self._container.copy()
+        if open_string:
+            _put(copy, self._key, "".join(self._pieces))
+        for container, _, key in reversed(self._frames[1:]):
+            outer = container.copy()
+            if isinstance(outer, list):
+                outer[-1] = copy
+            else:
+                outer[key] = copy
+            copy = outer
+        return copy
+
+    def feed(self, text: str) -> list[JSONEvent]:
+        """Take the next piece of text.
+
+        Args:
+            text: Any number of characters, cut anywhere.
+
+        Returns:
+            What became known, in order.
+
+        Raises:
+            JSONStreamError: The text is wrong. What became known before the wrong character is
+                returned first, and the error raised by the next `feed` or `close`; `error` has it
+                at once.
+        """
+        # A printable text holds no control character and no surrogate. These tests cost a third of
+        # a regular expression's call, and most of a long string comes in by the next return.
+        self._plain = plain = "\\" not in text and text.isprintable()
+        if plain and self._state == _STRING and '"' not in text and text and not self._held:
+            length = self._length + len(text)
+            if length <= self._max_length:
+                self._length = length
+                self._pieces.append(text)
+                return [] if self._is_key else [("delta", self._value_path, text)]
+        if self._error is not None:
+            raise self._error
+        events: list[JSONEvent] = []
+        try:
+            self._scan(text, events)
+        except JSONStreamError as error:
+            self._error = error
+        if self._error is not None:
+            self._state = _FAILED
+            if not events:
+                raise self._error
+        return events
+
+    def close(self) -> list[JSONEvent]:
+        """Say that the text ended.
+
+        Returns:
+            The root, if it was a number or literal that only the end could finish.
+
+        Raises:
+            JSONIncompleteError: The value is not complete.
+            JSONSyntaxError: Something follows it.
+        """
+        if self._error is not None:
+            raise self._error
+        events: list[JSONEvent] = []
+        try:
+            if self._state == _SCALAR and self._container is None and not self._is_cut_scalar():
+                self._finish_scalar(self._length, events)
+            if self._state != _DONE:
+                msg = f"The text ends {self._ends_where()}"
+                raise JSONIncompleteError(msg, path=self._where(), position=self._length)
+            if self._unused:
+                msg = f"Unexpected {self._unused[0][:1]!r} after the end of the value"
+                raise JSONSyntaxError(msg, path=(), position=self._unused_at)
+        except JSONStreamError as error:
+            self._error = error
+            raise
+        return events
+
+    def _scan(self, text: str, events: list[JSONEvent]) -> None:
+        if self._held:
+            text = self._held + text
+            self._length -= len(self._held)
+            self._held = ""
+            self._plain = False
+        base = self._length
+        n = len(text)
+        self._length = base + n
+        if self._length > self._max_length:
+            msg = f"The value is longer than {self._max_length:,} characters"
+            raise JSONLimitError(msg, path=self._where(), position=self._max_length)
+        i = 0
+        if self._state == _STRING:
+            i = self._scan_string(text, i, base, events)
+        elif self._state == _SCALAR:
+            i = self._scan_scalar(text, i, base, events)
+        elif self._unused:
+            self._unused.append(text)
+            return
+        while i < n:
+            char = text[i]
+            state = self._state
+            if char == '"' and state <= _FIRST_ITEM:
+                self._state = _STRING
+                self._is_key = state <= _FIRST_KEY
+                if not self._is_key:
+                    events.append(("start", self._value_path, ""))
+                i = self._scan_string(text, i + 1, base, events)
+            elif char in _SPACE:
+                i += 1
+            elif char == ":" and state == _COLON:
+                self._state = _VALUE
+                i += 1
+            elif char == "," and state == _COMMA:
+                if type(self._container) is dict:
+                    self._state = _KEY
+                else:
+                    self._value_path = (*self._path, len(self._container))
+                    self._state = _VALUE
+                i += 1
+            elif _VALUE <= state <= _FIRST_ITEM and (run := _scalar_run.get(char)):
+                self._state = _SCALAR
+                self._scalar_run = run
+                i = self._scan_scalar(text, i, base, events)
+            elif _VALUE <= state <= _FIRST_ITEM and char in "{[":
+                self._push(char, base + i, events)
+                i += 1
+            elif char in "}]" and self._may_close(char):
+                self._pop(events)
+                i += 1
+            elif state == _DONE:
+                self._unused.append(text[i:])
+                self._unused_at = base + i
+                return
+            else:
+                raise self._unexpected(char, base + i)
+
+    def _scan_scalar(self, text: str, i: int, base: int, events: list[JSONEvent]) -> int:
+        """Read on in a number or literal, from `i` to its delimiter or the end of `text`."""
+        end: int = self._scalar_run(text, i).end()
+        self._pieces.append(text[i:end])
+        if end < len(text):
+            self._finish_scalar(base + end, events)
+        elif self._scalar_run is _literal_run:
+            word = "".join(self._pieces)
+            if word not in _LITERAL_STARTS:
+                raise self._not_json(word, base + end)
+        return end
+
+    def _scan_string(self, text: str, i: int, base: int, events: list[JSONEvent]) -> int:
+        """Read on in a string, from `i` up to its end or the end of `text`."""
+        if self._plain:
+            end = text.find('"', i)
+            piece = text[i:] if end < 0 else text[i:end]
+        else:
+            piece, end = self._decode(text, i, base)
+        if piece:
+            self._pieces.append(piece)
+            if not self._is_key:
+                events.append(("delta", self._value_path, piece))
+        if end < 0:
+            return len(text)
+        value = "".join(self._pieces)
+        self._pieces = []
+        if not self._is_key:
+            self._finish_value(value, events)
+            return end + 1
+        if value in self._container:
+            msg = f"The name {value!r} stands twice in one object"
+            raise JSONSyntaxError(msg, path=self._path, position=base + end)
+        self._key = value
+        self._value_path = (*self._path, value)
+        self._state = _COLON
+        return end + 1
+
+    def _decode(self, text: str, i: int, base: int) -> tuple[str, int]:
+        """Read on in a string that may hold escapes.
+
+        Returns what it says, and where its closing quote is: -1 when it goes on, or is wrong, and
+        then `_error` says why, so that what stands before the error is not lost.
+        """
+        parts: list[str] = []
+        n = len(text)
+        try:
+            while i < n:
+                end = _string_run(text, i).end()  # type: ignore[union-attr]
+                if end > i:
+                    parts.append(text[i:end])
+                    if end == n:
+                        break
+                    i = end
+                char = text[i]
+                if char == '"':
+                    return "".join(parts), i
+                if char == "\\":
+                    if plain := _ESCAPES.get(text[i + 1 : i + 2]):
+                        parts.append(plain)
+                        i += 2
+                        continue
+                    taken = self._escape(text, i, base, parts)
+                elif char < " ":
+                    msg = f"Raw control character {char!r} in a string; JSON wants it escaped"
+                    raise JSONSyntaxError(msg, path=self._where(), position=base + i)
+                else:
+                    taken = _raw_surrogate(text, i, parts)
+                if not taken:
+                    self._held = text[i:]
+                    break
+                i += taken
+        except JSONStreamError as error:
+            self._error = error
+        return "".join(parts), -1
+
+    def _escape(self, text: str, i: int, base: int, parts: list[str]) -> int:
+        """Decode an escape that is not in `_ESCAPES`. Returns its length, 0 for more text."""
+        if i + 1 == len(text):
+            return 0
+        kind = text[i + 1]
+        if kind != "u":
+            msg = f"Unknown escape '\\{kind}' in a string"
+            raise JSONSyntaxError(msg, path=self._where(), position=base + i)
+        code = self._code_unit(text, i, base)
+        if code is None:
+            return 0
+        if _HIGH <= code < _LOW:
+            after = text[i + _ESCAPE_LENGTH : i + _ESCAPE_LENGTH + 2]
+            if after in ("", "\\"):
+                return 0
+            if after == "\\u":
+                low = self._code_unit(text, i + _ESCAPE_LENGTH, base)
+                if low is None:
+                    return 0
+                if _LOW <= low < _AFTER_LOW:
+                    parts.append(_join(code, low))
+                    return 2 * _ESCAPE_LENGTH
+        parts.append(chr(code))
+        return _ESCAPE_LENGTH
+
+    def _code_unit(self, text: str, i: int, base: int) -> int | None:
+        digits = text[i + 2 : i + _ESCAPE_LENGTH]
+        known = _hex_digits(digits).end()  # type: ignore[union-attr]
+        if known == _ESCAPE_LENGTH - 2:
+            return int(digits, 16)
+        if i + 2 + known == len(text):
+            return None
+        msg = f"'\\u' wants four hexadecimal digits, got {digits[: known + 1]!r}"
+        raise JSONSyntaxError(msg, path=self._where(), position=base + i)
+
+    def _is_cut_scalar(self) -> bool:
+        word = "".join(self._pieces)
+        return bool(_number_start(word)) or (word in _LITERAL_STARTS and word not in _LITERALS)
+
+    def _finish_scalar(self, position: int, events: list[JSONEvent]) -> None:
+        word = "".join(self._pieces)
+        self._pieces = []
+        value: Any
+        if word in _LITERALS:
+            value = _LITERALS[word]
+        elif (number := _number(word)) is None:
+            raise self._not_json(word, position)
+        elif number[1]:
+            value = float(word)
+        else:
+            try:
+                value = int(word)
+            except ValueError as error:
+                msg = f"An integer of {len(word):,} digits is longer than Python reads"
+                raise JSONLimitError(msg, path=self._value_path, position=position) from error
+        self._finish_value(value, events)
+
+    def _finish_value(self, value: Any, events: list[JSONEvent]) -> None:
+        self._store(value)
+        self._state = _DONE if self._container is None else _COMMA
+        events.append(("finish", self._value_path, value))
+
+    def _store(self, value: Any) -> None:
+        container = self._container
+        if type(container) is dict:
+            container[self._key] = value
+        elif container is None:
+            self._root = value
+        else:
+            container.append(value)
+
+    def _push(self, char: str, position: int, events: list[JSONEvent]) -> None:
+        path = self._value_path
+        if len(self._frames) >= self._max_depth:
+            msg = f"More than {self._max_depth} containers inside each other"
+            raise JSONLimitError(msg, path=path, position=position)
+        value: Any = {} if char == "{" else []
+        self._store(value)
+        self._frames.append((self._container, self._path, self._key))
+        self._container = value
+        self._path = path
+        if char == "{":
+            self._state = _FIRST_KEY
+        else:
+            self._value_path = (*path, 0)
+            self._state = _FIRST_ITEM
+        events.append(("start", path, value.copy()))
+
+    def _may_close(self, char: str) -> bool:
+        if type(self._container) is dict:
+            return char == "}" and self._state in (_FIRST_KEY, _COMMA)
+        return char == "]" and self._state in (_FIRST_ITEM, _COMMA)
+
+    def _pop(self, events: list[JSONEvent]) -> None:
+        value, path = self._container, self._path
+        self._container, self._path, self._key = self._frames.pop()
+        self._value_path = path
+        self._state = _DONE if self._container is None else _COMMA
+        events.append(("finish", path, value))
+
+    def _ends_where(self) -> str:
+        if self._state == _STRING:
+            return "inside a name" if self._is_key else "inside a string"
+        if self._state == _SCALAR:
+            return "inside a number or literal"
+        return f"where {_EXPECTED.get(self._state) or self._separator()} should come"
+
+    def _separator(self) -> str:
+        return "',' or '}'" if type(self._container) is dict else "',' or ']'"
+
+    def _where(self) -> JSONPath:
+        if self._state in (_VALUE, _SCALAR) or (self._state == _STRING and not self._is_key):
+            return self._value_path
+        return self._path
+
+    def _unexpected(self, char: str, position: int) -> JSONSyntaxError:
+        expected = _EXPECTED.get(self._state) or self._separator()
+        msg = f"Expected {expected}, got {char!r}"
+        return JSONSyntaxError(msg, path=self._where(), position=position)
+
+    def _not_json(self, word: str, position: int) -> JSONSyntaxError:
+        if word[:1].isalpha():  # wrong from the character on that fits no literal
+            lengths = range(1, len(word) + 1)
+            fits = [n for n in lengths if any(known[:n] == word[:n] for known in _LITERALS)]
+            wrong = min(len(fits) + 1, len(word))
+            position -= len(word) - wrong
+            word = word[:wrong]
+        shown = word if len(word) <= 40 else f"{word[:40]}..."  # noqa: PLR2004
+        msg = f"{shown!r} is neither a number nor true, false or null"
+        return JSONSyntaxError(msg, path=self._value_path, position=position)
+
+
+def _put(container: Any, key: Any, value: Any) -> None:
+    if isinstance(container, list):
+        container.append(value)
+    else:
+        container[key] = value
+
+
+def _join(high: int, low: int) -> str:
+    return chr(0x10000 + ((high - _HIGH) << 10) + (low - _LOW))
+
+
+def _raw_surrogate(text: str, i: int, parts: list[str]) -> int:
+    """Join the two halves of a character that was cut between them, as UTF-16 writers do.
+
+    Returns the length taken, 0 when more text is needed.
+    """
+    if text[i] < "\udc00":
+        if i + 1 == len(text):
+            return 0
+        if "\udc00" <= text[i + 1] <= "\udfff":
+            parts.append(_join(ord(text[i]), ord(text[i + 1])))
+            return 2
+    parts.append(text[i])
+    return 1

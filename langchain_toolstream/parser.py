@@ -1,0 +1,395 @@
+"""The tool calls of a message, each as soon as it may be acted on."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing
+from itertools import chain
+from typing import Any, Literal, cast
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    InvalidToolCall,
+    ToolCall,
+)
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.output_parsers import BaseTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import RunnableConfig
+from pydantic import PrivateAttr
+
+from langchain_toolstream.core.calls import ToolCallAssembler
+from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
+from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
+
+Call = ToolCall | InvalidToolCall
+
+# Where providers say why a message ended; the first that is there counts.
+_FINISH_REASON_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+
+# Providers whose streams always end with a reason, so that an end without one is a cut.
+_ALWAYS_GIVE_A_REASON = frozenset({"openai", "vllm"})
+
+_CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call"})
+
+
+class ToolCallError(OutputParserException):
+    """The model wrote calls that are none, and the parser was told to raise.
+
+    Attributes:
+        tool_calls: The good calls of the message.
+        invalid_tool_calls: The others, each with its `error`.
+    """
+
+    def __init__(
+        self, tool_calls: list[ToolCall], invalid_tool_calls: list[InvalidToolCall]
+    ) -> None:
+        """Name every call that is none, with the reason."""
+        reasons = "\n".join(
+            f"- call {call['name'] or '(no name)'!r}, id {call['id']!r}: {call['error']}"
+            for call in invalid_tool_calls
+        )
+        super().__init__(f"{len(invalid_tool_calls)} invalid tool call(s):\n{reasons}")
+        self.tool_calls = tool_calls
+        self.invalid_tool_calls = invalid_tool_calls
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling with both lists."""
+        return type(self), (self.tool_calls, self.invalid_tool_calls)
+
+
+class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall]]):
+    """Parse the tool calls of a chat model's message, streamed or whole.
+
+    Streams lists of the calls that became certain, never partial ones, so that
+    `parser | tools.map()` runs each call once, and the sum of the stream is what `invoke` returns.
+    A call is certain when the message has ended and nothing speaks against the call; the call of a
+    read-only tool of a `ToolSet` comes as soon as its own arguments are complete, in the middle of
+    the message.
+
+    What looks like a call and is none (cut off, malformed, unknown, refused by the tool's schema,
+    contradicted by later text) becomes an `InvalidToolCall` with `error` filled, behind the good
+    calls. One that had already been given out is followed at once by an `InvalidToolCall` with
+    the same id; `ToolSet.map()` then stops the tool.
+
+    Reads `AIMessageChunk`s of any chat model, whole `AIMessage`s, legacy
+    `additional_kwargs["tool_calls"]` and v1 content blocks. Costs the same per chunk however long
+    the arguments have become.
+
+    Example:
+        ```python
+        from langchain_core.messages import AIMessageChunk
+        from langchain_toolstream import ToolStreamParser
+
+        def add(a: int, b: int) -> int:
+            \"\"\"Add two integers.\"\"\"
+            return a + b
+
+        def chunk(args, **first):
+            call = {"index": 0, "id": None, "name": None, "args": args, **first}
+            return AIMessageChunk(content="", tool_call_chunks=[call])
+
+        chunks = [chunk("", id="call_1", name="add"), chunk('{"a": 3, "b"'), chunk(": 12}")]
+        parser = ToolStreamParser([add])
+        assert list(parser.transform(iter(chunks))) == [
+            [{"name": "add", "args": {"a": 3, "b": 12}, "id": "call_1", "type": "tool_call"}]
+        ]
+        ```
+    """
+
+    tools: Any = None
+    """The tools that were bound: a `ToolSet`, or any mix of what `bind_tools` takes. Names and
+    arguments are held against them. `None`: every name passes and nothing is validated."""
+
+    on_invalid: Literal["emit", "raise"] = "emit"
+    """What to do with what is no call: put it into the list, or raise one `ToolCallError` behind
+    all good calls."""
+
+    _schemas: Mapping[str, ToolSchema] | None = PrivateAttr(default=None)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what is made of the tools: a function's model cannot be pickled."""
+        state = super().__getstate__()
+        return {**state, "__pydantic_private__": {"_schemas": None}}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Look at the tools again."""
+        super().__setstate__(state)
+        self._schemas = None if self.tools is None else tool_schemas(self.tools)
+
+    def __init__(
+        self,
+        tools: Iterable[ToolLike] | None = None,
+        *,
+        on_invalid: Literal["emit", "raise"] = "emit",
+        **kwargs: Any,
+    ) -> None:
+        """Look at the tools.
+
+        Args:
+            tools: The tools that were bound, see `tools`.
+            on_invalid: See `on_invalid`.
+            **kwargs: Fields of the base class.
+
+        Raises:
+            ValueError: A tool cannot be understood, or two have the same name.
+        """
+        super().__init__(**{"tools": tools, "on_invalid": on_invalid, **kwargs})
+        self._schemas = None if tools is None else tool_schemas(tools)
+
+    @property
+    def _type(self) -> str:
+        return "tool_stream_parser"
+
+    def parse(self, text: str) -> list[Call]:
+        """Refuse: text holds no tool calls.
+
+        Args:
+            text: Ignored.
+
+        Raises:
+            OutputParserException: Always.
+        """
+        msg = "ToolStreamParser reads messages of a chat model; text has no tool calls."
+        raise OutputParserException(msg, llm_output=text)
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> list[Call]:
+        """Parse a whole message.
+
+        Args:
+            result: A generation of a chat model; of several, the first counts.
+            partial: Ignored: no call of a message that goes on would be certain.
+
+        Returns:
+            The good calls in the model's order, then what is none.
+
+        Raises:
+            ToolCallError: Something is none, with `on_invalid="raise"`.
+            OutputParserException: The generation is text.
+        """
+        del partial
+        if not isinstance(result[0], ChatGeneration):
+            return self.parse(result[0].text)
+        reading = _Reading(self._schemas, self.on_invalid)
+        return [call for calls in reading.read([result[0].message]) for call in calls]
+
+    async def aparse_result(self, result: list[Generation], *, partial: bool = False) -> list[Call]:
+        """Parse a whole message, as `parse_result` does; nothing in it waits.
+
+        Args:
+            result: See `parse_result`.
+            partial: See `parse_result`.
+
+        Returns:
+            See `parse_result`.
+        """
+        return self.parse_result(result, partial=partial)
+
+    def transform(
+        self,
+        input: Iterator[str | BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[list[Call]]:
+        """Parse a message while it streams.
+
+        Closing the iterator closes the input, and with it the model's stream.
+
+        Args:
+            input: The chunks of one message.
+            config: The configuration of the run.
+            **kwargs: Passed on to the base class.
+
+        Yields:
+            Lists of the calls that became certain; see the class.
+
+        Raises:
+            ToolCallError: Something is no call, with `on_invalid="raise"`; behind all good calls.
+            IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
+        """
+        chunks = iter(input)
+        reading = _Reading(self._schemas, self.on_invalid)
+
+        def read(_: Iterator[Any]) -> Iterator[list[Call]]:
+            return reading.read(chain(first, chunks))
+
+        try:
+            # The model's run starts with its first chunk, and before ours. The run's input is
+            # the one message that `reading` fills: the base class would add up all chunks for
+            # it, in quadratic time up to langchain-core 1.7.5, and read them all after a `break`.
+            first = [chunk for chunk in (next(chunks, None),) if chunk is not None]
+            yield from self._transform_stream_with_config(
+                iter([reading.trace]), read, config, run_type="parser", **kwargs
+            )
+        finally:
+            if close := getattr(chunks, "close", None):
+                close()
+
+    async def atransform(
+        self,
+        input: AsyncIterator[str | BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[list[Call]]:
+        """Parse a message while it streams, as `transform` does.
+
+        Args:
+            input: The chunks of one message.
+            config: The configuration of the run.
+            **kwargs: Passed on to the base class.
+
+        Yields:
+            See `transform`.
+        """
+        chunks = aiter(input)
+        reading = _Reading(self._schemas, self.on_invalid)
+
+        async def read(_: AsyncIterator[Any]) -> AsyncIterator[list[Call]]:
+            for chunk in first:
+                if calls := reading.feed(chunk):
+                    yield calls
+            async for chunk in chunks:
+                if calls := reading.feed(chunk):
+                    yield calls
+            for calls in reading.last():
+                yield calls
+
+        async def trace() -> AsyncIterator[Any]:
+            yield reading.trace
+
+        try:
+            first = [chunk for chunk in (await anext(chunks, None),) if chunk is not None]
+            runs = cast(
+                "AsyncGenerator[list[Call]]",
+                self._atransform_stream_with_config(
+                    trace(), read, config, run_type="parser", **kwargs
+                ),
+            )
+            async with aclosing(runs):
+                async for calls in runs:
+                    yield calls
+        finally:
+            if aclose := getattr(chunks, "aclose", None):
+                await aclose()
+
+
+class _Reading:
+    """One message on its way through the parser: the shared core of sync and async."""
+
+    def __init__(
+        self, schemas: Mapping[str, ToolSchema] | None, on_invalid: Literal["emit", "raise"]
+    ) -> None:
+        self.trace = AIMessage(content="")
+        self._assembler = ToolCallAssembler(schemas, text=False)
+        self._emit = on_invalid == "emit"
+        self._calls: list[ToolCall] = []
+        self._invalid: list[InvalidToolCall] = []
+        self._text: list[str] = []
+        self._finish_reason: str | None = None
+        self._must_give_a_reason = False
+        self._taken = False
+
+    def read(self, chunks: Iterable[Any]) -> Iterator[list[Call]]:
+        for chunk in chunks:
+            if calls := self.feed(chunk):
+                yield calls
+        yield from self.last()
+
+    def feed(self, message: Any) -> list[Call]:
+        if not isinstance(message, BaseMessage):
+            msg = (
+                f"ToolStreamParser reads messages of a chat model, got {type(message).__name__}. "
+                "Put it directly behind the model."
+            )
+            raise OutputParserException(msg)
+        metadata = message.response_metadata
+        reason = None
+        if metadata:
+            reason = self._read_metadata(message, metadata)
+        if isinstance(message.content, str):
+            if message.content:
+                self._text.append(message.content)
+        else:
+            self._text.append(str(message.text))
+        delta = _delta(message)
+        rejected = metadata.get("invalid_tool_calls") if metadata else None
+        if not isinstance(rejected, dict):
+            rejected = None
+        if not delta and reason is None and rejected is None:
+            return []
+        events = self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
+        return self._take(events) if events else []
+
+    def _read_metadata(self, message: BaseMessage, metadata: dict[str, Any]) -> str | None:
+        self.trace.response_metadata.update(metadata)
+        if (
+            isinstance(message, AIMessageChunk)
+            and metadata.get("model_provider") in _ALWAYS_GIVE_A_REASON
+        ):
+            self._must_give_a_reason = True
+        for key in _FINISH_REASON_KEYS:
+            if isinstance(reason := metadata.get(key), str) and reason:
+                self._finish_reason = reason
+                return reason
+        return None
+
+    def close(self) -> list[Call]:
+        self.trace.content = "".join(self._text)
+        if self._must_give_a_reason and self._finish_reason is None:
+            msg = (
+                "The message ended without a finish reason: the connection was dropped or the "
+                "server stopped. No tool call of it is confirmed."
+            )
+            raise IncompleteStreamError(msg)
+        return self._take(self._assembler.close(self._finish_reason))
+
+    def last(self) -> Iterator[list[Call]]:
+        """What the end brings; without any call an empty list, so that there is an output."""
+        calls = self.close()
+        if calls or not self._taken:
+            yield calls
+        if self._invalid and not self._emit:
+            raise ToolCallError(self._calls, self._invalid)
+
+    def _take(self, events: list[CallEvent]) -> list[Call]:
+        taken: list[Call] = []
+        for event in events:
+            if isinstance(event, ToolCallReady):
+                call = tool_call(name=event.name, args=event.args, id=event.id)
+                self._calls.append(call)
+                taken.append(call)
+            elif isinstance(event, ToolCallInvalid):
+                invalid = invalid_tool_call(
+                    name=event.name, args=event.args, id=event.id, error=event.error
+                )
+                self._invalid.append(invalid)
+                if event.revoked:
+                    self._calls = [call for call in self._calls if call["id"] != event.id]
+                if self._emit:
+                    taken.append(invalid)
+        self._taken = self._taken or bool(taken)
+        self.trace.tool_calls = self._calls
+        self.trace.invalid_tool_calls = self._invalid
+        return taken
+
+
+def _delta(message: BaseMessage) -> dict[str, Any]:
+    """The fragments of calls in a message, in the shape that the assembler reads."""
+    if isinstance(message, AIMessageChunk):
+        if message.tool_call_chunks:
+            return {"tool_calls": message.tool_call_chunks}
+    elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+        calls: list[Any] = [*message.tool_calls, *message.invalid_tool_calls]
+        return {"tool_calls": [{**call, "index": i} for i, call in enumerate(calls)]}
+    if isinstance(message.content, list) and (blocks := _call_blocks(message.content)):
+        return {"tool_calls": blocks}
+    legacy = message.additional_kwargs
+    if not legacy:
+        return {}
+    return {key: legacy[key] for key in ("tool_calls", "function_call") if legacy.get(key)}
+
+
+def _call_blocks(content: list[Any]) -> list[dict[str, Any]]:
+    return [b for b in content if isinstance(b, dict) and b.get("type") in _CALL_BLOCKS]

@@ -1,0 +1,423 @@
+"""What a tool accepts, whatever kind of tool it is.
+
+`tool_schemas` takes everything that `bind_tools` takes. A tool that LangChain validates by a
+pydantic model is validated by that model, so that a call is valid here exactly when the tool would
+take it. Where there is only a JSON schema, it is compiled for pydantic-core; keywords that have no
+counterpart there are left out, so that a call is never refused for them.
+"""
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
+
+from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, ValidationError
+from pydantic_core import (
+    CoreSchema,
+    PydanticCustomError,
+    SchemaError,
+    SchemaValidator,
+    core_schema,
+)
+
+from langchain_toolstream.core.errors import JSONPath, format_path
+
+ToolLike = BaseTool | type | Callable[..., Any] | Mapping[str, Any]
+"""A tool, a pydantic model, a `TypedDict`, a function, or a schema as a dict: what
+`bind_tools` takes."""
+
+_MAX_PROBLEMS = 3
+_MAX_SHOWN = 60
+
+
+class ToolSchema:
+    """One tool as the call rules see it (a `core.calls.ToolSpec`).
+
+    Args:
+        tool: Whatever `bind_tools` takes.
+        read_only: Whether running it for nothing does no harm.
+        coerce: For a bare JSON schema, whether a value of another type passes where pydantic would
+            convert it (`"3"` for an integer). Pydantic models always decide that themselves.
+
+    Raises:
+        ValueError: The tool is a dict in no known form.
+    """
+
+    def __init__(self, tool: ToolLike, *, read_only: bool = False, coerce: bool = False) -> None:
+        """Compile what is needed to validate the tool's arguments."""
+        self.read_only = read_only
+        self.name = tool_name(tool)
+        model = _pydantic_model(tool)
+        self._validate: Callable[[Any], Any]
+        if model is not None:
+            self._validate = model.model_validate
+            self.requires_arguments = any(f.is_required() for f in model.model_fields.values())
+        else:
+            parameters = _function(tool)["parameters"] or {}
+            self._validate = _json_schema_validator(
+                json.dumps(parameters, sort_keys=True), coerce=coerce
+            ).validate_python
+            self.requires_arguments = bool(parameters.get("required"))
+
+    def validate(self, args: dict[str, Any]) -> str | None:
+        """Hold arguments against the tool's schema.
+
+        Args:
+            args: The arguments by name.
+
+        Returns:
+            What does not fit, with the place, or `None` when all fits.
+        """
+        try:
+            self._validate(args)
+        except ValidationError as error:
+            return _describe(error, args)
+        except Exception as error:  # noqa: BLE001  (a validator of the user's may raise anything)
+            return f"the tool's own validation raised {error!r}"
+        return None
+
+
+@runtime_checkable
+class _HasSchemas(Protocol):
+    @property
+    def schemas(self) -> Mapping[str, ToolSchema]: ...
+
+
+def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[str, ToolSchema]:
+    """Look at what each of some tools accepts.
+
+    A `ToolSet` also knows which of its tools are read-only; in a plain list none is, because
+    whatever runs its calls could not take one back.
+
+    Args:
+        tools: A `ToolSet`, or any mix of what `bind_tools` takes. Dicts that describe no function
+            (a server's built-in tools) are passed over.
+        coerce: As for `ToolSchema`.
+
+    Returns:
+        The schemas by the name of the tool.
+
+    Raises:
+        ValueError: Two tools have the same name.
+    """
+    if isinstance(tools, _HasSchemas):
+        return tools.schemas
+    schemas: dict[str, ToolSchema] = {}
+    for tool in tools:
+        if isinstance(tool, Mapping) and tool.get("type", "function") not in _FUNCTION_TYPES:
+            continue
+        schema = ToolSchema(tool, coerce=coerce)
+        if schema.name in schemas:
+            msg = f"Two tools are named {schema.name!r}; a call could not tell them apart."
+            raise ValueError(msg)
+        schemas[schema.name] = schema
+    return schemas
+
+
+_FUNCTION_TYPES = ("function", "object", None)
+
+
+def tool_name(tool: ToolLike) -> str:
+    """The name by which a model calls a tool.
+
+    Args:
+        tool: Whatever `bind_tools` takes.
+
+    Raises:
+        ValueError: The tool is in no known form.
+    """
+    return tool.name if isinstance(tool, BaseTool) else str(_function(tool)["name"])
+
+
+def _function(tool: ToolLike) -> dict[str, Any]:
+    """What a server is told of a tool."""
+    try:
+        function: dict[str, Any] = convert_to_openai_tool(tool)["function"]
+        return {"parameters": None, **function, "name": function["name"]}
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{_shown(tool)} describes no tool in a form that bind_tools takes: {error!r}"
+        raise ValueError(msg) from error
+
+
+def as_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
+    """Make a tool of a function; a tool stays what it is.
+
+    Descriptions come from the function's Google-style docstring, where it has one.
+
+    Args:
+        tool: A tool, or a function or coroutine function with annotated parameters.
+
+    Raises:
+        TypeError: It cannot be run: a schema, not a tool.
+    """
+    if isinstance(tool, BaseTool):
+        return tool
+    if isinstance(tool, type) or not callable(tool):
+        shown = tool.__name__ if isinstance(tool, type) else repr(tool)
+        msg = (
+            f"{shown} describes a call but cannot run it. A ToolSet takes tools and functions; "
+            "give schemas to ToolStreamParser(tools=...) and bind_tools(...)."
+        )
+        raise TypeError(msg)
+    is_async = inspect.iscoroutinefunction(tool)
+    return StructuredTool.from_function(
+        func=None if is_async else tool,
+        coroutine=tool if is_async else None,
+        description=None if inspect.getdoc(tool) else tool.__name__.replace("_", " "),
+        parse_docstring=bool(inspect.getdoc(tool)),
+        error_on_invalid_docstring=False,
+    )
+
+
+def _pydantic_model(tool: ToolLike) -> type[BaseModel] | None:
+    if isinstance(tool, BaseTool):
+        seen_by_model = tool.tool_call_schema
+        whole = tool.get_input_schema()
+        if not (_is_model(seen_by_model) and _is_model(whole)):
+            return None
+        # The subset that the model sees has lost the validators of the whole, so take the whole
+        # wherever nothing is injected.
+        same = whole.model_fields.keys() == seen_by_model.model_fields.keys()
+        return whole if same else seen_by_model
+    if _is_model(tool):
+        return tool
+    if inspect.isroutine(tool):
+        return _pydantic_model(as_tool(tool))
+    return None
+
+
+def _is_model(schema: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(schema, type) and issubclass(schema, BaseModel)
+
+
+def _describe(error: ValidationError, args: dict[str, Any]) -> str:
+    problems = error.errors(include_url=False, include_context=False)
+    told = []
+    for problem in problems[:_MAX_PROBLEMS]:
+        missing = problem["type"] == "missing"
+        place = format_path(_place(problem["loc"], args, missing=missing))
+        got = "" if missing else f", got {_shown(problem['input'])}"
+        told.append(f"{problem['msg']} at {place}{got}")
+    if len(problems) > _MAX_PROBLEMS:
+        told.append(f"and {len(problems) - _MAX_PROBLEMS} more")
+    return "; ".join(told)
+
+
+def _place(loc: tuple[str | int, ...], args: Any, *, missing: bool) -> JSONPath:
+    """The part of a pydantic location that exists in the arguments, and the step that misses."""
+    path: list[str | int] = []
+    value = args
+    for step in loc:
+        known: Any = value if isinstance(value, dict | list) else ()
+        if step in (known if isinstance(known, dict) else range(len(known))):
+            path.append(step)
+            value = known[step]
+        # Anything else names a branch of a union.
+    return (*path, loc[-1]) if missing else tuple(path)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+# A JSON schema, for pydantic-core.
+
+
+@lru_cache(maxsize=512)
+def _json_schema_validator(schema: str, *, coerce: bool) -> SchemaValidator:
+    try:
+        return SchemaValidator(_Compiler(json.loads(schema), coerce=coerce).compile())
+    except SchemaError:  # a schema that contradicts itself refuses nothing
+        return SchemaValidator(core_schema.dict_schema())
+
+
+class _Compiler:
+    def __init__(self, root: dict[str, Any], *, coerce: bool) -> None:
+        self._root = root
+        self._strict = not coerce
+        self._definitions: dict[str, CoreSchema | None] = {}
+
+    def compile(self) -> CoreSchema:
+        schema = self._any_of_types(self._root)
+        definitions = [d for d in self._definitions.values() if d is not None]
+        return core_schema.definitions_schema(schema, definitions) if definitions else schema
+
+    def _any_of_types(self, schema: Any) -> CoreSchema:
+        if not isinstance(schema, dict):
+            return core_schema.any_schema()
+        made = self._made(schema)
+        return core_schema.nullable_schema(made) if schema.get("nullable") is True else made
+
+    def _made(self, schema: dict[str, Any]) -> CoreSchema:
+        if isinstance(ref := schema.get("$ref"), str):
+            return self._reference(ref)
+        parts = [
+            self._union(schema[key])
+            for key in ("anyOf", "oneOf")
+            if isinstance(schema.get(key), list)
+        ]
+        if isinstance(all_of := schema.get("allOf"), list):
+            parts += [self._any_of_types(part) for part in all_of]
+        own = self._own(schema)
+        if own["type"] != "any" or not parts:
+            parts.append(own)
+        return parts[0] if len(parts) == 1 else core_schema.chain_schema(parts)
+
+    def _own(self, schema: dict[str, Any]) -> CoreSchema:
+        if isinstance(enum := schema.get("enum"), list):
+            return _literal(enum)
+        if "const" in schema:
+            return _literal([schema["const"]])
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            return self._union([{**schema, "type": one} for one in kind])
+        if kind is None:
+            kind = "object" if "properties" in schema else "array" if "items" in schema else ""
+        made = getattr(self, f"_{kind}", None) if kind in _JSON_TYPES else None
+        return made(schema) if made else core_schema.any_schema()
+
+    def _union(self, schemas: list[Any]) -> CoreSchema:
+        choices = [self._any_of_types(schema) for schema in schemas]
+        if not choices:
+            return core_schema.any_schema()
+        return choices[0] if len(choices) == 1 else core_schema.union_schema([*choices])
+
+    def _reference(self, ref: str) -> CoreSchema:
+        if ref not in self._definitions:
+            target: Any = self._root if ref.startswith("#") else None
+            for step in ref.lstrip("#").split("/")[1:]:
+                name = step.replace("~1", "/").replace("~0", "~")
+                target = target.get(name) if isinstance(target, dict) else None
+            if not isinstance(target, dict):
+                return core_schema.any_schema()
+            self._definitions[ref] = None
+            made = self._any_of_types(target)
+            if "ref" in made or made["type"] == "definition-ref":
+                made = core_schema.chain_schema([made])
+            self._definitions[ref] = cast("CoreSchema", {**made, "ref": ref})
+        return core_schema.definition_reference_schema(ref)
+
+    def _string(self, schema: dict[str, Any]) -> CoreSchema:
+        return core_schema.str_schema(
+            min_length=_count(schema.get("minLength")),
+            max_length=_count(schema.get("maxLength")),
+            pattern=_pattern(schema.get("pattern")),
+            strict=self._strict,
+        )
+
+    def _integer(self, schema: dict[str, Any]) -> CoreSchema:
+        # JSON Schema: 10.0 is an integer, of any size. pydantic's strict mode would refuse it.
+        whole = core_schema.int_schema(**_bounds(schema))
+        before = _strict_integer if self._strict else _as_integer
+        return core_schema.no_info_before_validator_function(before, whole)
+
+    def _number(self, schema: dict[str, Any]) -> CoreSchema:
+        real = core_schema.float_schema(**_bounds(schema))
+        before = _strict_float if self._strict else _as_float
+        return core_schema.no_info_before_validator_function(before, real)
+
+    def _boolean(self, _: dict[str, Any]) -> CoreSchema:
+        return core_schema.bool_schema(strict=self._strict)
+
+    def _null(self, _: dict[str, Any]) -> CoreSchema:
+        return core_schema.none_schema()
+
+    def _array(self, schema: dict[str, Any]) -> CoreSchema:
+        items = schema.get("items")
+        return core_schema.list_schema(
+            self._any_of_types(items) if isinstance(items, dict) else None,
+            min_length=_count(schema.get("minItems")),
+            max_length=_count(schema.get("maxItems")),
+            strict=True,
+        )
+
+    def _object(self, schema: dict[str, Any]) -> CoreSchema:
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        required = schema.get("required")
+        required = set(required) if isinstance(required, list) else set()
+        fields = {
+            name: core_schema.typed_dict_field(
+                self._any_of_types(properties.get(name)), required=name in required
+            )
+            for name in (*properties, *(required - properties.keys()))
+        }
+        extra = schema.get("additionalProperties", True)
+        if "patternProperties" in schema:
+            extra = True
+        return core_schema.typed_dict_schema(
+            fields,
+            extra_behavior="forbid" if extra is False else "allow",
+            extras_schema=self._any_of_types(extra) if isinstance(extra, dict) else None,
+        )
+
+
+_JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
+
+
+def _literal(values: list[Any]) -> CoreSchema:
+    if not values or any(isinstance(value, dict | list) for value in values):
+        return core_schema.any_schema()
+    return core_schema.literal_schema(values)
+
+
+def _as_integer(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_float(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, int) else value
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _strict_integer(value: Any) -> Any:
+    return _as_integer(_number(value))
+
+
+def _strict_float(value: Any) -> Any:
+    return _as_float(_number(value))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        kind = "number_type"
+        raise PydanticCustomError(kind, "Input should be a number")
+    return value
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    named = {
+        "ge": schema.get("minimum"),
+        "gt": schema.get("exclusiveMinimum"),
+        "le": schema.get("maximum"),
+        "lt": schema.get("exclusiveMaximum"),
+        "multiple_of": schema.get("multipleOf"),
+    }
+    return {
+        key: value
+        for key, value in named.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _pattern(pattern: Any) -> str | None:
+    """A pattern that pydantic-core's linear-time engine can run; it knows no look-around."""
+    # These mean something else in its classes than they do in JSON Schema's regular expressions.
+    if not isinstance(pattern, str) or any(sign in pattern for sign in ("&&", "--", "~~")):
+        return None
+    try:
+        SchemaValidator(core_schema.str_schema(pattern=pattern))
+    except SchemaError:
+        return None
+    return pattern

@@ -1,0 +1,132 @@
+"""Which calls arrived, and what each was answered: the shared core of the sync and async loops."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
+
+from langchain_toolstream.parser import ToolCallError
+from langchain_toolstream.tools._errors import (
+    INTERRUPTED_TEMPLATE,
+    INVALID_CALL_TEMPLATE,
+    error_message,
+)
+
+if TYPE_CHECKING:
+    from langchain_toolstream.tools._toolset import ToolSet
+
+Call = ToolCall | InvalidToolCall
+Order = Literal["completed", "called"]
+
+
+class Entry:
+    """One call that arrived."""
+
+    __slots__ = ("call", "given_out", "message", "refused", "started_at")
+
+    def __init__(self, call: Call, message: ToolMessage | None = None) -> None:
+        self.call: Any = call
+        self.message = message
+        self.given_out = False
+        self.refused = False
+        self.started_at: float | None = None
+
+
+class Ledger:
+    """Which calls arrived, and what was answered: the shared core of the two loops."""
+
+    def __init__(self, tools: "ToolSet", order: Order) -> None:
+        self.arrived: list[Call] = []
+        self._tools = tools
+        self._order = order
+        self._entries: list[Entry] = []
+        self._by_id: dict[str, Entry] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a call is not answered yet."""
+        return any(entry.message is None for entry in self._entries)
+
+    def arrive(self, batch: Any) -> list[Entry]:
+        """Take some calls in. Returns those whose tools have to be started."""
+        calls = as_calls(batch)
+        self.arrived.extend(calls)
+        taken_back = {call["id"] for call in calls if _is_invalid(call)} - {None}
+        to_start = []
+        for call in calls:
+            if _is_invalid(call):
+                self._refuse(call)
+            elif call["id"] not in taken_back and not self._was_refused(call):
+                refusal = self._tools._refusal(call)  # noqa: SLF001
+                entry = self._enter(call, refusal)
+                if refusal is None:
+                    to_start.append(entry)
+        return to_start
+
+    def _was_refused(self, call: Call) -> bool:
+        known = self._by_id.get(call["id"] or "")
+        return known is not None and known.refused
+
+    def _enter(self, call: Call, message: ToolMessage | None) -> Entry:
+        entry = Entry(call, message)
+        self._entries.append(entry)
+        if call["id"] is not None:
+            self._by_id[call["id"]] = entry
+        return entry
+
+    def _refuse(self, call: Call) -> None:
+        message = error_message(
+            call, INVALID_CALL_TEMPLATE.format(error=call.get("error") or "It is not valid.")
+        )
+        entry = self._by_id.get(call["id"] or "") or self._enter(call, message)
+        entry.refused = True
+        if not entry.given_out:
+            entry.message = message
+
+    def answer(self, entry: Entry, message: ToolMessage) -> None:
+        """Record what a tool returned."""
+        if entry.message is None:
+            entry.message = message
+
+    def interrupt(self, error: Exception) -> None:
+        """The input broke. Only a read-only tool can have started before its call was confirmed.
+
+        A `ToolCallError` is no interruption: it comes behind the good calls of a message that has
+        ended, and says which of those that came early were none.
+        """
+        if isinstance(error, ToolCallError):
+            for call in error.invalid_tool_calls:
+                if call["id"] in self._by_id:
+                    self._refuse(call)
+            return
+        for entry in self._entries:
+            schema = self._tools.schemas.get(entry.call["name"])
+            if entry.message is None and schema is not None and schema.read_only:
+                entry.message = error_message(entry.call, INTERRUPTED_TEMPLATE.format(error=error))
+
+    def release(self) -> list[ToolMessage]:
+        """The messages that may go out now."""
+        messages = []
+        for entry in self._entries:
+            if entry.message is None:
+                if self._order == "called":
+                    break
+            elif not entry.given_out:
+                entry.given_out = True
+                messages.append(entry.message)
+        return messages
+
+
+def _is_invalid(call: Call) -> bool:
+    return call.get("type") == "invalid_tool_call"
+
+
+def as_calls(calls: Any) -> list[Call]:
+    if isinstance(calls, list | tuple) and all(
+        isinstance(call, dict) and "name" in call and "id" in call for call in calls
+    ):
+        return list(calls)
+    msg = (
+        f"ToolSet.map() runs lists of tool calls, got {type(calls).__name__}. Put "
+        "ToolStreamParser(tools) between the model and tools.map()."
+    )
+    raise TypeError(msg)

@@ -1,0 +1,27 @@
+"""The chat model for vLLM, and all that only vLLM needs."""
+
+from langchain_toolstream.vllm.chat_models import ChatVLLM
+from langchain_toolstream.vllm.errors import (
+    VLLMAuthenticationError,
+    VLLMConnectionError,
+    VLLMContextOverflowError,
+    VLLMError,
+    VLLMInvalidRequestError,
+    VLLMNotFoundError,
+    VLLMRateLimitError,
+    VLLMServerError,
+    VLLMTimeoutError,
+)
+
+__all__ = [
+    "ChatVLLM",
+    "VLLMAuthenticationError",
+    "VLLMConnectionError",
+    "VLLMContextOverflowError",
+    "VLLMError",
+    "VLLMInvalidRequestError",
+    "VLLMNotFoundError",
+    "VLLMRateLimitError",
+    "VLLMServerError",
+    "VLLMTimeoutError",
+]

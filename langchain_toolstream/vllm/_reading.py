@@ -1,0 +1,416 @@
+"""One answer of the server on its way to LangChain: the shared core of stream and invoke."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic_core
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_openai.chat_models.base import _create_usage_metadata
+
+from langchain_toolstream.core.calls import CompletionStream, is_truncating
+from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
+from langchain_toolstream.core.events import (
+    Event,
+    MessageFinish,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinish,
+    ToolCallInvalid,
+    ToolCallStart,
+)
+from langchain_toolstream.schema import ToolSchema
+from langchain_toolstream.vllm.errors import not_vllm
+from langchain_toolstream.vllm.sse import MAX_EVENT_SIZE, SSEDecoder
+
+PROVIDER = "vllm"
+_DONE = b"[DONE]"
+_outside = re.compile(r'["{}\[\]]').search
+_in_string = re.compile(r'"|\\.?', re.DOTALL).search
+
+
+class Reading:
+    """Read the bytes of one answer.
+
+    Args:
+        schemas: The tools of the request by name, `None` if it had none.
+        max_tokens: How many tokens the request allowed, if it said so.
+
+    Attributes:
+        done: Whether nothing follows: the server said so, or reported an error.
+    """
+
+    def __init__(
+        self, schemas: Mapping[str, ToolSchema] | None, *, max_tokens: int | None = None
+    ) -> None:
+        """Start before the first byte."""
+        self.done = False
+        self._error: StreamInterruptedError | None = None
+        self._sse = SSEDecoder()
+        self._completion = CompletionStream(schemas, max_tokens=max_tokens)
+        self._events: dict[int, list[Event]] = {}
+        self._info: dict[str, Any] = {}
+        self._logprobs: dict[int, list[Any]] = {}
+
+    def feed(self, data: bytes) -> list[tuple[int, Event]]:
+        """Take the next bytes of an event stream.
+
+        Args:
+            data: Any number of bytes.
+
+        Returns:
+            What became known, with the index of its choice. When the server reports an error,
+            what came before it; `close` then raises.
+        """
+        events: list[tuple[int, Event]] = []
+        try:
+            for name, payload in self._sse.feed(data):
+                self.done = self.done or payload.strip() == _DONE
+                if self.done:
+                    break
+                events += self._feed_event(name, payload)
+        except StreamInterruptedError as error:
+            self._error = error
+            self.done = True
+        return events
+
+    def _feed_event(self, name: str, payload: bytes) -> list[tuple[int, Event]]:
+        chunk = _object(payload)
+        if name == "error" and "error" not in chunk:
+            raise ServerStreamError.from_event(chunk)
+        return self._feed_chunk(chunk)
+
+    def feed_body(self, body: bytes) -> list[tuple[int, Event]]:
+        """Take a whole answer that is not streamed.
+
+        Args:
+            body: JSON.
+        """
+        return self._feed_chunk(_object(body))
+
+    def _feed_chunk(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
+        for key, name in _INFO_FIELDS.items():
+            if (value := chunk.get(name)) is not None:
+                self._info[key] = value
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and isinstance(logprobs := choice.get("logprobs"), dict):
+                self._logprobs.setdefault(choice.get("index") or 0, []).extend(
+                    logprobs.get("content") or []
+                )
+        return self._keep(self._completion.feed(chunk))
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of an answer came: a choice, or an error."""
+        return self._completion.begun or self._error is not None
+
+    def close(self) -> list[tuple[int, Event]]:
+        """Say that the answer ended.
+
+        Raises:
+            StreamInterruptedError: It is not complete.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._keep(self._completion.close())
+
+    def abort(self, reason: str) -> AIMessage:
+        """Say that the answer was interrupted.
+
+        Args:
+            reason: What happened.
+
+        Returns:
+            What had come, with all calls among the invalid ones.
+        """
+        self._keep(self._completion.abort(reason))
+        return self._message(self._events.get(0, []))
+
+    def _keep(self, events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
+        for choice, event in events:
+            self._events.setdefault(choice, []).append(event)
+        return events
+
+    @property
+    def cut_by(self) -> str | None:
+        """The finish reason of the first choice, as soon as one came that says it was cut."""
+        reason = self._completion.finish_reasons.get(0)
+        return reason if is_truncating(reason) else None
+
+    def info(self, choice: int, finish: MessageFinish | None) -> dict[str, Any]:
+        """What LangChain's `generation_info` holds at the end of a message.
+
+        Args:
+            choice: The index of the message.
+            finish: Its end.
+        """
+        info = dict(self._info)
+        if finish is not None:
+            info["finish_reason"] = finish.finish_reason
+            if finish.stop_reason is not None:
+                info["stop_reason"] = finish.stop_reason
+        if logprobs := self._logprobs.get(choice):
+            info["logprobs"] = {"content": logprobs}
+        return info
+
+    def result(self) -> ChatResult:
+        """Make the result of a finished answer, in time linear in its length.
+
+        Returns:
+            A generation for every choice; each message has the error of each invalid call.
+        """
+        generations = [
+            ChatGeneration(
+                message=self._message(events), generation_info=self.info(choice, _finish(events))
+            )
+            for choice, events in sorted(self._events.items())
+        ]
+        output = {
+            **self._info,
+            "token_usage": dict(self._completion.usage or {}),
+            "model_provider": PROVIDER,
+        }
+        return ChatResult(generations=generations, llm_output=output)
+
+    @staticmethod
+    def _message(events: list[Event]) -> AIMessage:
+        reasoning = "".join(e.text for e in events if isinstance(e, ReasoningDelta))
+        finish = _finish(events)
+        return AIMessage(
+            content="".join(e.text for e in events if isinstance(e, TextDelta)),
+            additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+            tool_calls=[
+                tool_call(name=e.name, args=e.args, id=e.id)
+                for e in events
+                if isinstance(e, ToolCallFinish)
+            ],
+            invalid_tool_calls=[
+                invalid_tool_call(name=e.name, args=e.args, id=e.id, error=e.error)
+                for e in events
+                if isinstance(e, ToolCallInvalid)
+            ],
+            usage_metadata=_usage(finish),
+            response_metadata={"model_provider": PROVIDER},
+        )
+
+
+class Body:
+    """The body of an HTTP answer, which should be an event stream.
+
+    A server that does not stream answers with JSON. Anything else is not vLLM's, even if it comes
+    with status 200, and its beginning is kept to be shown.
+
+    Args:
+        headers: Of the answer.
+        reading: What reads its events.
+    """
+
+    def __init__(self, headers: Mapping[str, str], reading: Reading) -> None:
+        """Look at what the answer says it is."""
+        kind = headers.get("content-type", "")
+        self._reading = reading
+        self._is_json = "json" in kind
+        self._keeps = MAX_EVENT_SIZE if self._is_json else 0 if "event-stream" in kind else 1024
+        self._kept: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[tuple[int, Event]]:
+        """Take the next bytes.
+
+        Args:
+            data: Any number of bytes.
+        """
+        if self._size < self._keeps:
+            self._kept.append(data)
+            self._size += len(data)
+        return [] if self._is_json else self._reading.feed(data)
+
+    def close(self, response: Any, base_url: str) -> list[tuple[int, Event]]:
+        """Say that the body ended.
+
+        Args:
+            response: The HTTP answer.
+            base_url: Where the request went.
+
+        Raises:
+            VLLMServerError: Nothing in it was vLLM's.
+            StreamInterruptedError: The answer is not complete.
+        """
+        kept = b"".join(self._kept)
+        events = self._reading.feed_body(kept) if self._is_json and kept else []
+        if kept and not self._reading.begun:
+            raise not_vllm(response, kept.decode(errors="replace"), base_url)
+        return events + self._reading.close()
+
+
+def _finish(events: list[Event]) -> MessageFinish | None:
+    return next((event for event in events if isinstance(event, MessageFinish)), None)
+
+
+def _usage(finish: MessageFinish | None) -> UsageMetadata | None:
+    return _create_usage_metadata(dict(finish.usage)) if finish and finish.usage else None
+
+
+_INFO_FIELDS = {"model_name": "model", "system_fingerprint": "system_fingerprint", "id": "id"}
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What some events say, by what becomes a chunk of it."""
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    invalid: dict[str, str] = field(default_factory=dict)
+    finish: MessageFinish | None = None
+
+
+class ChunkBuilder:
+    """Make LangChain's chunks of the events of the first choice.
+
+    Every chunk is clean: one entry for each call that it is about, ids and names once, arguments
+    that join to one JSON object. What is no call is closed by a bracket that does not match, so
+    that no later sum of chunks can read it as one (langchain-core reads what is cut as if it were
+    complete), and the reason stands in `response_metadata["invalid_tool_calls"]` by the call's id.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        """Start before the first event."""
+        self._reading = reading
+        self._cut_told = False
+        self._index: dict[str, int] = {}
+        self._written: dict[str, list[str]] = {}
+
+    def build(self, events: Iterable[tuple[int, Event]]) -> list[ChatGenerationChunk]:
+        """Make the chunks for some events.
+
+        Args:
+            events: What one read brought.
+
+        Returns:
+            At most one chunk with text and reasoning, one with calls, and the last one.
+        """
+        batch = self._sort(events)
+        info: dict[str, Any] = {"invalid_tool_calls": batch.invalid} if batch.invalid else {}
+        if batch.finish is None and not self._cut_told and self._reading.cut_by:
+            # A reader must not start what the server may have closed because it was cut.
+            self._cut_told = True
+            info["finish_reason"] = self._reading.cut_by
+        chunks = []
+        if batch.text or batch.reasoning:
+            chunks.append(_chunk(content="".join(batch.text), reasoning="".join(batch.reasoning)))
+        if batch.calls or info:
+            made = [
+                tool_call_chunk(
+                    index=self._index[call_id],
+                    id=call_id if call_id in batch.names else None,
+                    name=batch.names.get(call_id),
+                    args="".join(pieces),
+                )
+                for call_id, pieces in batch.calls.items()
+            ]
+            chunks.append(_chunk(tool_call_chunks=made, info=info))
+        if batch.finish is not None:
+            chunks.append(self._last(batch.finish))
+        return chunks
+
+    def _sort(self, events: Iterable[tuple[int, Event]]) -> "_Batch":
+        batch = _Batch()
+        for choice, event in events:
+            if choice != 0:
+                continue
+            match event:
+                case TextDelta():
+                    batch.text.append(event.text)
+                case ReasoningDelta():
+                    batch.reasoning.append(event.text)
+                case ToolCallStart():
+                    self._index[event.id] = event.index
+                    self._written[event.id] = []
+                    batch.calls[event.id] = []
+                    batch.names[event.id] = event.name
+                case ToolCallDelta():
+                    self._written[event.id].append(event.args)
+                    batch.calls.setdefault(event.id, []).append(event.args)
+                case ToolCallInvalid():
+                    bracket = mismatched_bracket("".join(self._written[event.id]))
+                    batch.calls.setdefault(event.id, []).append(bracket)
+                    batch.invalid[event.id] = event.error
+                case MessageFinish():
+                    batch.finish = event
+        return batch
+
+    def _last(self, finish: MessageFinish) -> ChatGenerationChunk:
+        info = self._reading.info(0, finish)
+        if self._cut_told:
+            del info["finish_reason"]  # a sum of chunks joins texts
+        return _chunk(usage_metadata=_usage(finish), chunk_position="last", info=info)
+
+
+def _chunk(
+    *, content: str = "", reasoning: str = "", info: dict[str, Any] | None = None, **fields: Any
+) -> ChatGenerationChunk:
+    message = AIMessageChunk(
+        content=content,
+        additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+        response_metadata={"model_provider": PROVIDER},
+        **fields,
+    )
+    return ChatGenerationChunk(message=message, generation_info=info or None)
+
+
+def mismatched_bracket(text: str) -> str:
+    """Find what makes a text that was to be JSON unreadable for good.
+
+    langchain-core completes cut JSON by closing what is open (`parse_partial_json`), and gives up
+    only at a closing bracket that matches nothing.
+
+    Args:
+        text: The text so far, cut anywhere.
+
+    Returns:
+        A bracket that closes nothing in the text, behind the quote that ends an open string.
+    """
+    stack: list[str] = []
+    i, open_string, escaped = 0, False, False
+    while found := (_in_string if open_string else _outside)(text, i):
+        i = found.end()
+        mark = found.group()
+        if mark == '"':
+            open_string = not open_string
+        elif mark[0] == "\\":
+            escaped = len(mark) == 1  # the text ends in the middle of an escape
+        elif mark in "{[":
+            stack.append(mark)
+        elif stack:
+            stack.pop()
+    quote = '"' if open_string else ""
+    return quote * (1 + escaped) + ("}" if stack and stack[-1] == "[" else "]")
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        chunk = pydantic_core.from_json(payload)
+    except ValueError:
+        chunk = _lenient(payload)
+    if isinstance(chunk, dict):
+        return chunk
+    msg = f"it sent an event that is no JSON object: {payload[:80]!r}"
+    raise ServerStreamError(msg)
+
+
+def _lenient(payload: bytes) -> Any:
+    """The standard library also reads a surrogate whose other half is in the next event."""
+    try:
+        return json.loads(payload)
+    except ValueError as error:
+        msg = f"it sent an event that is no JSON: {payload[:80]!r}"
+        raise ServerStreamError(msg) from error

@@ -1,0 +1,388 @@
+"""`ChatVLLM`: a chat model served by vLLM."""
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from operator import itemgetter
+from typing import Any, Literal, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from pydantic import BaseModel, Field, SecretStr, model_validator
+
+from langchain_toolstream.core.errors import StreamInterruptedError
+from langchain_toolstream.core.events import Event
+from langchain_toolstream.schema import tool_schemas
+from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
+from langchain_toolstream.vllm.errors import clear_errors, not_vllm
+
+DEFAULT_BASE = "http://localhost:8000/v1"
+"""Where `vllm serve` listens when it is not told otherwise."""
+
+NO_KEY = "EMPTY"
+"""What vLLM's users send where no key is wanted: the SDK insists on one."""
+
+_ONE_LOOP = {"Connection": "close"}
+# langchain-openai shares one pool of connections among all event loops, and one that outlives its
+# loop breaks the next `asyncio.run`. A stream's connection is not used again anyway: it is closed
+# at `[DONE]`, without waiting for what a server may send behind it.
+
+
+class ChatVLLM(BaseChatOpenAI):
+    """Chat model served by vLLM, with tool calls that are calls.
+
+    Setup:
+        Start a server, and tell it how the model writes tool calls:
+
+        ```bash
+        vllm serve Qwen/Qwen3-8B --enable-auto-tool-choice --tool-call-parser hermes
+        ```
+
+        `ChatVLLM()` finds it at `http://localhost:8000/v1`, and its model at `/v1/models`.
+
+    Key init args:
+        base_url:
+            Where the server is, ending in `/v1`. Environment: `VLLM_API_BASE`.
+        api_key:
+            What the server was started with as `--api-key`. Environment: `VLLM_API_KEY`.
+            `EMPTY` if there is none.
+        model:
+            Name of the model; unset, the first that the server has.
+        temperature, max_tokens, top_p, seed, stop, n, ...:
+            As in `ChatOpenAI`.
+        extra_body:
+            Further fields of the request, such as vLLM's `top_k` or `chat_template_kwargs`.
+
+        No `OPENAI_*` environment variable has any influence.
+
+    Instantiate:
+        ```python
+        from langchain_toolstream import ChatVLLM
+
+        llm = ChatVLLM(temperature=0)  # at http://localhost:8000/v1, or where VLLM_API_BASE says
+        ```
+
+    Invoke, stream, async:
+        As every chat model. `invoke` streams too, inside: the non-streaming answer of vLLM hides
+        that it was cut (`finish_reason` says `tool_calls`, and the cut parameter is missing).
+        Closing an iterator early closes the HTTP response, and the server stops generating.
+
+    Tool calling:
+        ```python
+        def multiply(a: int, b: int) -> int:
+            \"\"\"Multiply two integers.\"\"\"
+            return a * b
+
+        (call,) = llm.bind_tools([multiply]).invoke("What is 3 * 12?").tool_calls
+        assert (call["name"], call["args"]) == ("multiply", {"a": 3, "b": 12})
+        ```
+
+        A call that was cut off, is not strict JSON, names no bound tool, does not fit the tool's
+        schema or was contradicted by later text is in `invalid_tool_calls`, on every path. `invoke`
+        fills its `error`; behind a sum of streamed chunks, where langchain-core drops it, the
+        reason is in `response_metadata["invalid_tool_calls"]` by the call's id, and `args` ends in
+        a bracket that matches nothing, which keeps the sum from reading the call as a valid one.
+
+    Reasoning:
+        What the model thought is in `additional_kwargs["reasoning_content"]` and, as a block, in
+        `content_blocks`.
+
+    Token usage:
+        `usage_metadata`, streamed (in the last chunk) and not.
+
+    Response metadata:
+        `finish_reason`, `stop_reason`, `model_name`, `id`, `system_fingerprint`, `logprobs`.
+
+    Raises:
+        VLLMError: The server refused the request or cannot be reached; see `vllm.errors`.
+        StreamInterruptedError: The answer broke off. `partial_message` has what had come, its
+            unfinished calls among the invalid ones.
+    """
+
+    model_name: str = Field(default="", alias="model")
+    """Name of the model. Empty: the first that the server has."""
+
+    openai_api_key: SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None = Field(
+        alias="api_key", default=None
+    )
+    """What the server was started with as `--api-key`.
+
+    Left out: the environment variable `VLLM_API_KEY`, else `EMPTY`.
+    """
+
+    openai_api_base: str | None = Field(alias="base_url", default=None)
+    """Where the server is, ending in `/v1`.
+
+    Left out: the environment variable `VLLM_API_BASE`, else `http://localhost:8000/v1`.
+    """
+
+    openai_proxy: str | None = None
+    """HTTP proxy to reach the server by."""
+
+    stream_usage: bool | None = True
+    """Whether to ask for the usage of tokens when streaming."""
+
+    use_responses_api: bool | None = False
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Where secrets come from, by field."""
+        return {"openai_api_key": "VLLM_API_KEY"}
+
+    @property
+    def _llm_type(self) -> str:
+        return "vllm-chat"
+
+    @model_validator(mode="before")
+    @classmethod
+    def validate_temperature(cls, values: dict[str, Any]) -> Any:
+        """Leave the temperature alone: the base class has rules for names of OpenAI's models."""
+        return values
+
+    @model_validator(mode="after")
+    def validate_environment(self) -> Self:
+        """Build the clients, without what the SDK takes from `OPENAI_*` variables."""
+        self.openai_api_base = self.openai_api_base or os.getenv("VLLM_API_BASE") or DEFAULT_BASE
+        if not self.openai_api_key:
+            self.openai_api_key = SecretStr(os.getenv("VLLM_API_KEY") or NO_KEY)
+        organization = self.openai_organization or None
+        ours = [name for name in ("root_client", "root_async_client") if not getattr(self, name)]
+        super().validate_environment()  # type: ignore[operator]
+        self.openai_organization = organization
+        for name in ours:
+            client = getattr(self, name)
+            if client is not None:
+                client.organization = organization
+                client.project = client.admin_api_key = client.webhook_secret = None
+                client._custom_headers = dict(self.default_headers or {})  # noqa: SLF001
+                client._ambient_authorizations = frozenset()  # noqa: SLF001
+        return self
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return None
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = PROVIDER
+        return params
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        method: Literal["function_calling", "json_mode", "json_schema"] = "function_calling",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Make the model answer in the form of a schema.
+
+        Args:
+            schema: A pydantic model, a `TypedDict` or a JSON schema as a dict.
+            method: `function_calling` forces a call of that form, `json_schema` constrains what
+                vLLM generates to it, `json_mode` only to JSON.
+            include_raw: Whether to return `raw`, `parsed` and `parsing_error` instead of the
+                parsed answer alone.
+            strict: As for `bind_tools`.
+            **kwargs: Passed on to `bind`.
+
+        Returns:
+            A runnable that gives a pydantic object if `schema` is a model, else a dict.
+
+        Raises:
+            ValueError: There is no schema where the method needs one.
+        """
+        if method != "json_schema":
+            return super().with_structured_output(
+                schema, method=method, include_raw=include_raw, strict=strict, **kwargs
+            )
+        if schema is None:
+            msg = "with_structured_output(method='json_schema') needs a schema."
+            raise ValueError(msg)
+        description = convert_to_json_schema(schema, strict=strict)
+        form = {"name": description.get("title") or "answer", "schema": description}
+        bound = self.bind(
+            response_format={"type": "json_schema", "json_schema": form},
+            ls_structured_output_format={"kwargs": {"method": method}, "schema": description},
+            **kwargs,
+        )
+        parser: Runnable[Any, Any] = (
+            PydanticOutputParser(pydantic_object=schema)
+            if isinstance(schema, type) and issubclass(schema, BaseModel)
+            else JsonOutputParser()
+        )
+        if not include_raw:
+            return bound | parser
+        parsed = RunnablePassthrough.assign(
+            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+        )
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=bound) | parsed.with_fallbacks(
+            [failed], exception_key="parsing_error"
+        )
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+        # vLLM answers 400 to an empty list of tools, and drops calls under an explicit null.
+        if not payload.get("tools", True):
+            del payload["tools"]
+            payload.pop("tool_choice", None)
+        if payload.get("tool_choice", True) is None:
+            del payload["tool_choice"]
+        return payload
+
+    def _streaming_payload(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        stream_usage: bool | None,  # noqa: FBT001
+        kwargs: dict[str, Any],
+    ) -> dict[str, Any]:
+        kwargs = {**kwargs, "stream": True}
+        if self._should_stream_usage(stream_usage, **kwargs):
+            options = kwargs.get("stream_options") or {}
+            kwargs["stream_options"] = {**options, "include_usage": True}
+        return self._get_request_payload(messages, stop=stop, **kwargs)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        reading = _reading(payload)
+        builder = ChunkBuilder(reading)
+        for events in self._read(payload, reading):
+            for chunk in builder.build(events):
+                if run_manager:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        reading = _reading(payload)
+        builder = ChunkBuilder(reading)
+        async with aclosing(self._aread(payload, reading)) as batches:
+            async for events in batches:
+                for chunk in builder.build(events):
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        reading = _reading(payload)
+        for _ in self._read(payload, reading):
+            pass
+        return reading.result()
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        reading = _reading(payload)
+        async for _ in self._aread(payload, reading):
+            pass
+        return reading.result()
+
+    def _read(self, payload: dict[str, Any], reading: Reading) -> Iterator[list[tuple[int, Event]]]:
+        self._ensure_sync_client_available()
+        base_url = str(self.openai_api_base)
+        with _partial_message(reading), clear_errors(base_url):
+            if not payload["model"]:
+                models = self.root_client.models.with_raw_response.list()
+                payload["model"] = self.model_name = _first(models.http_response, base_url)
+            with self.client.with_streaming_response.create(**payload) as response:
+                body = Body(response.headers, reading)
+                for data in response.iter_bytes():
+                    if events := body.feed(data):
+                        yield events
+                    if reading.done:
+                        break
+                yield body.close(response.http_response, base_url)
+
+    async def _aread(
+        self, payload: dict[str, Any], reading: Reading
+    ) -> AsyncGenerator[list[tuple[int, Event]]]:
+        base_url = str(self.openai_api_base)
+        with _partial_message(reading), clear_errors(base_url):
+            if not payload["model"]:
+                models = await self.root_async_client.models.with_raw_response.list(
+                    extra_headers=_ONE_LOOP
+                )
+                payload["model"] = self.model_name = _first(models.http_response, base_url)
+            headers = {**_ONE_LOOP, **(payload.pop("extra_headers", None) or {})}
+            async with self.async_client.with_streaming_response.create(
+                **payload, extra_headers=headers
+            ) as response:
+                body = Body(response.headers, reading)
+                async for data in response.iter_bytes():
+                    if events := body.feed(data):
+                        yield events
+                    if reading.done:
+                        break
+                yield body.close(response.http_response, base_url)
+
+
+def _reading(payload: dict[str, Any]) -> Reading:
+    # vLLM takes two tools of one name; the last one decides.
+    tools = {str(tool.get("function", tool).get("name")): tool for tool in payload.get("tools", ())}
+    # Tools convert what a model writes ("3" for an integer), so that is no reason to refuse here.
+    schemas = tool_schemas(tools.values(), coerce=True) if tools else None
+    limit = payload.get("max_completion_tokens") or payload.get("max_tokens")
+    return Reading(schemas, max_tokens=limit)
+
+
+def _first(models: Any, base_url: str) -> str:
+    """The model that a server is asked for when no one named one."""
+    try:
+        served = [str(model["id"]) for model in models.json()["data"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise not_vllm(models, models.text, base_url) from error
+    if not served:
+        msg = f"{base_url} lists no model. Name one with model=..., or start vLLM with one."
+        raise ValueError(msg)
+    return served[0]
+
+
+@contextmanager
+def _partial_message(reading: Reading) -> Iterator[None]:
+    try:
+        yield
+    except StreamInterruptedError as error:
+        error.partial_message = reading.abort(str(error))
+        raise

@@ -1,0 +1,331 @@
+"""`ChatVLLM` and the chain behind it, against a real vLLM: a tiny model on the CPU.
+
+The model copies what it is asked for into calls and has learned no more than that;
+`scripts/tiny_model` makes it. At temperature 0 it answers the same each time.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import reduce
+from operator import add as plus
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.runnables import Runnable, RunnableGenerator
+from langchain_core.tools import StructuredTool
+
+from langchain_toolstream import ChatVLLM, ToolSet, ToolStreamParser
+from langchain_toolstream.vllm.errors import VLLMNotFoundError
+from tests.integration_tests.vllm_server import VLLMServer
+
+# The first test also waits for the server.
+pytestmark = pytest.mark.timeout(300)
+
+QUESTION = "What is 3 * 12? Also, what is 11 + 49?"
+CALLS = [("multiply", {"a": 3, "b": 12}), ("add", {"a": 11, "b": 49})]
+RESULTS = [("add", "60", "success"), ("multiply", "36", "success")]
+POEM = (
+    'Ode to the river\n\nO river, they call you "the quiet one",\n'
+    "you wait for café lights at dawn;\n"
+    "the path C:\\river was never done,\nand still, dear river, you carry on. ✨\n"
+)
+
+# Tokens that a whole answer to `QUESTION` has at least; one that is cut at fewer has an open call.
+FEWEST_TOKENS = 60
+PATIENCE = 20.0
+
+Chain = Runnable[Any, Any]
+
+
+def add(a: int, b: int) -> int:
+    """Add two integers."""
+    return a + b
+
+
+def multiply(a: int, b: int) -> int:
+    """Multiply two integers."""
+    return a * b
+
+
+def get_weather(city: str) -> str:
+    """Say how the weather is."""
+    return f"It is fine in {city}."
+
+
+def write_file(path: str, content: str) -> str:
+    """Write a file."""
+    return f"{len(content)} characters in {path}"
+
+
+def chat(server: VLLMServer, **fields: Any) -> ChatVLLM:
+    return ChatVLLM(**{"base_url": server.base_url, "temperature": 0, **fields})
+
+
+@pytest.fixture
+def llm(vllm_server: VLLMServer) -> ChatVLLM:
+    return chat(vllm_server)
+
+
+def chain_of(llm: ChatVLLM, tools: ToolSet) -> Chain:
+    return llm.bind_tools(tools) | ToolStreamParser(tools) | tools.map()
+
+
+def calls(message: AIMessage) -> list[tuple[str, dict[str, Any]]]:
+    assert not message.invalid_tool_calls
+    return [(call["name"], call["args"]) for call in message.tool_calls]
+
+
+async def streamed(model: Chain, prompt: Any) -> list[Any]:
+    return list(model.stream(prompt))
+
+
+async def astreamed(model: Chain, prompt: Any) -> list[Any]:
+    return [part async for part in model.astream(prompt)]
+
+
+async def invoked(model: Chain, prompt: Any) -> list[Any]:
+    return [model.invoke(prompt)]
+
+
+async def ainvoked(model: Chain, prompt: Any) -> list[Any]:
+    return [await model.ainvoke(prompt)]
+
+
+Road = Callable[[Chain, Any], Any]
+ROADS = pytest.mark.parametrize("road", [streamed, astreamed, invoked, ainvoked])
+
+
+async def answer(road: Road, model: Chain, prompt: Any) -> Any:
+    """What a model answers, on one of its roads."""
+    return reduce(plus, await road(model, prompt))
+
+
+@ROADS
+async def test_the_chain(llm: ChatVLLM, road: Road) -> None:
+    chain = chain_of(llm, ToolSet([add, multiply], read_only=True))
+    messages = [message for batch in await road(chain, QUESTION) for message in batch]
+    assert sorted((m.name, m.content, m.status) for m in messages) == RESULTS
+    assert len({message.tool_call_id for message in messages}) == 2
+
+
+async def test_a_read_only_tool_is_done_before_the_model(llm: ChatVLLM) -> None:
+    done = asyncio.Event()
+
+    async def multiply(a: int, b: int) -> int:
+        """Multiply two integers."""
+        done.set()
+        return a * b
+
+    async def held_back(chunks: AsyncIterator[AIMessageChunk]) -> AsyncIterator[AIMessageChunk]:
+        # Nothing of the second call passes until the tool of the first one has run.
+        async for chunk in chunks:
+            if any(call["index"] == 1 for call in chunk.tool_call_chunks):
+                await done.wait()
+            yield chunk
+
+    tools = ToolSet([add, multiply], read_only=True)
+    chain = (
+        llm.bind_tools(tools) | RunnableGenerator(held_back) | ToolStreamParser(tools) | tools.map()
+    )
+    async with asyncio.timeout(PATIENCE):
+        events = [event async for event in chain.astream_events(QUESTION, version="v2")]
+    happened = [(event["event"], event["name"]) for event in events]
+    last_chunk = max(i for i, (kind, _) in enumerate(happened) if kind == "on_chat_model_stream")
+    assert happened.index(("on_tool_start", "multiply")) < last_chunk
+    assert happened.index(("on_tool_end", "multiply")) < last_chunk
+    assert happened.count(("on_tool_end", "add")) == 1
+
+
+@ROADS
+async def test_plain_text(llm: ChatVLLM, road: Road) -> None:
+    message = await answer(road, llm.bind_tools([add, multiply]), "Hello!")
+    assert message.text == "Hello! How can I help you today?"
+    assert not calls(message)
+    assert message.response_metadata["finish_reason"] == "stop"
+    assert message.response_metadata["model_name"] == "tiny"
+
+
+@ROADS
+async def test_usage(llm: ChatVLLM, road: Road) -> None:
+    message = await answer(road, llm.bind_tools([add, multiply]), QUESTION)
+    usage = message.usage_metadata
+    assert usage is not None
+    assert usage["input_tokens"] > 0
+    assert usage["output_tokens"] > FEWEST_TOKENS
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+
+
+async def test_all_roads_have_one_usage(llm: ChatVLLM) -> None:
+    model = llm.bind_tools([add, multiply])
+    roads = (streamed, astreamed, invoked, ainvoked)
+    usages = [(await answer(road, model, QUESTION)).usage_metadata for road in roads]
+    assert usages == [usages[0]] * 4
+
+
+@ROADS
+@pytest.mark.parametrize(
+    ("tool_choice", "expected"), [("multiply", CALLS[:1]), ("add", None), ("any", CALLS)]
+)
+async def test_tool_choice(
+    llm: ChatVLLM, road: Road, tool_choice: str, expected: list[Any] | None
+) -> None:
+    model = llm.bind_tools([add, multiply], tool_choice=tool_choice, max_tokens=200)
+    found = calls(await answer(road, model, QUESTION))
+    if expected is None:  # the grammar forces the tool, and the model what it likes best
+        assert [name for name, _ in found] == [tool_choice]
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        (QUESTION, CALLS),
+        (
+            "What is the weather in Paris and Tokyo?",
+            [("get_weather", {"city": city}) for city in ("Paris", "Tokyo")],
+        ),
+        (
+            "Write a poem about river to poem.txt.",
+            [("write_file", {"path": "poem.txt", "content": POEM})],
+        ),
+        (
+            "What is the weather in Paris? Also, what is 3 * 12?",
+            [("get_weather", {"city": "Paris"}), CALLS[0]],
+        ),
+    ],
+    ids=["two", "the same tool", "long", "two tools"],
+)
+async def test_calls(llm: ChatVLLM, prompt: str, expected: list[Any]) -> None:
+    model = llm.bind_tools([add, multiply, get_weather, write_file])
+    assert calls(model.invoke(prompt)) == expected
+    assert calls(await answer(astreamed, model, prompt)) == expected
+
+
+def test_a_dictated_call(llm: ChatVLLM) -> None:
+    arguments = {"key": "alpha", "n": 7, "deep": [True, None, {"é": -2}]}
+    lookup = StructuredTool.from_function(
+        lambda **_: "", name="lookup", description="Look up.", args_schema={"type": "object"}
+    )
+    text = json.dumps(arguments, ensure_ascii=False)
+    message = llm.bind_tools([lookup]).invoke(f"Call lookup {text}")
+    assert calls(message) == [("lookup", arguments)]
+
+
+@ROADS
+async def test_a_call_of_no_tool(llm: ChatVLLM, road: Road) -> None:
+    chain = chain_of(llm, ToolSet([add, multiply]))
+    (messages,) = await road(chain, 'Call delete_all {"sure": true}')
+    assert [(m.name, m.status) for m in messages] == [("delete_all", "error")]
+
+
+@ROADS
+@pytest.mark.parametrize("max_tokens", [46, 54, FEWEST_TOKENS])
+async def test_a_cut_call_never_runs(vllm_server: VLLMServer, road: Road, max_tokens: int) -> None:
+    ran: list[tuple[int, int]] = []
+
+    def add(a: int, b: int) -> int:
+        """Add two integers."""
+        ran.append((a, b))
+        return a + b
+
+    llm = chat(vllm_server, max_tokens=max_tokens)
+    tools = ToolSet([add, multiply], read_only=True)
+    message = await answer(road, llm.bind_tools(tools), QUESTION)
+    assert message.response_metadata["finish_reason"] == "length"
+    assert [call["name"] for call in message.tool_calls] == ["multiply"]
+    assert len(message.invalid_tool_calls) == 1
+
+    messages = [m for batch in await road(chain_of(llm, tools), QUESTION) for m in batch]
+    assert sorted(message.status for message in messages) == ["error", "success"]
+    assert not ran
+
+
+@ROADS
+async def test_a_cut_argument_never_runs(vllm_server: VLLMServer, road: Road) -> None:
+    ran: list[str] = []
+
+    def write_file(path: str, content: str) -> None:
+        """Write a file."""
+        ran.append(content)
+
+    tools = ToolSet([write_file], read_only=True)
+    chain = chain_of(chat(vllm_server, max_tokens=60), tools)
+    (messages,) = await road(chain, "Write a poem about river to poem.txt.")
+    assert [(m.name, m.status) for m in messages] == [("write_file", "error")]
+    assert not ran
+
+
+def test_the_answer_after_the_results(llm: ChatVLLM) -> None:
+    tools = ToolSet([add, multiply])
+    model = llm.bind_tools(tools)
+    question = HumanMessage(QUESTION)
+    first = model.invoke([question])
+    results = tools.map().invoke(first.tool_calls)
+    assert all(isinstance(result, ToolMessage) for result in results)
+    last = model.invoke([question, first, *results])
+    assert last.text == "The results are: 36; 60"
+    assert not calls(last)
+
+
+@ROADS
+async def test_reasoning(vllm_server: VLLMServer, road: Road) -> None:
+    llm = chat(vllm_server, extra_body={"chat_template_kwargs": {"enable_thinking": True}})
+    message = await answer(road, llm.bind_tools([add, multiply]), QUESTION)
+    thought = "The user needs 2 tool calls: multiply, add."
+    assert message.additional_kwargs["reasoning_content"].strip() == thought
+    assert not message.text.strip()
+    assert calls(message) == CALLS
+
+
+@ROADS
+async def test_an_unknown_model(vllm_server: VLLMServer, road: Road) -> None:
+    with pytest.raises(VLLMNotFoundError, match="no-such-model"):
+        await road(chat(vllm_server, model="no-such-model"), "Hello!")
+
+
+class TestLeavingEarly:
+    """A generation that nobody reads any more ends, long before it would."""
+
+    TOKENS = 1900
+
+    @pytest.fixture
+    def endless(self, vllm_server: VLLMServer) -> ChatVLLM:
+        return chat(vllm_server, max_tokens=self.TOKENS, extra_body={"ignore_eos": True})
+
+    def assert_free(self, server: VLLMServer, generated_before: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while server.running():
+            assert time.monotonic() < deadline
+        assert server.generated() - generated_before < self.TOKENS
+
+    async def test_async(self, vllm_server: VLLMServer, endless: ChatVLLM) -> None:
+        before = vllm_server.generated()
+        chunks = endless.astream("Hello!")
+        while not (await anext(chunks)).content:
+            pass
+        assert vllm_server.running() == 1
+        await chunks.aclose()
+        await asyncio.to_thread(self.assert_free, vllm_server, before)
+
+    def test_sync(self, vllm_server: VLLMServer, endless: ChatVLLM) -> None:
+        before = vllm_server.generated()
+        for chunk in endless.stream("Hello!"):
+            if chunk.content:
+                assert vllm_server.running() == 1
+                break
+        self.assert_free(vllm_server, before)
+
+    async def test_cancelled(self, vllm_server: VLLMServer, endless: ChatVLLM) -> None:
+        before = vllm_server.generated()
+        task = asyncio.create_task(endless.ainvoke("Hello!"))
+        async with asyncio.timeout(PATIENCE):
+            while not await asyncio.to_thread(vllm_server.running):
+                pass
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(self.assert_free, vllm_server, before)

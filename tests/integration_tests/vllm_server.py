@@ -1,0 +1,175 @@
+"""A real vLLM on this machine, serving the tiny model: started, waited for, and always stopped."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHON = REPOSITORY / ".vllm" / "bin" / "python"
+INSTALLED = REPOSITORY / ".vllm" / ".installed"
+MODEL = Path(__file__).parent / "tiny_model"
+HOST = "127.0.0.1"
+MISSING = "There is no real vLLM in .vllm; `make vllm` installs it (2 GB)"
+
+# A start takes half a minute to a minute on two cores, and more on a busy machine.
+_START_SECONDS = 240
+_TAIL = 60
+
+# Kills the group when its standard input ends, so also when whoever started it was killed.
+_GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VLLMServer:
+    """A running server."""
+
+    root: str
+    """Its URL, such as `http://127.0.0.1:8000`."""
+
+    log: Path
+    """What it writes."""
+
+    @property
+    def base_url(self) -> str:
+        """The URL for OpenAI clients."""
+        return f"{self.root}/v1"
+
+    def running(self) -> int:
+        """How many requests the engine is generating for."""
+        return self._metric("vllm:num_requests_running")
+
+    def generated(self) -> int:
+        """How many tokens the engine has generated since its start."""
+        return self._metric("vllm:generation_tokens_total")
+
+    def _metric(self, name: str) -> int:
+        lines = _get(f"{self.root}/metrics").splitlines()
+        values = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{")]
+        if not values:
+            msg = f"the server has no metric {name}"
+            raise LookupError(msg)
+        return round(sum(values))
+
+
+@contextmanager
+def serve(*arguments: str, model: Path = MODEL) -> Iterator[VLLMServer]:
+    """Run a server until the end of the block.
+
+    Args:
+        *arguments: Further ones for vLLM.
+        model: The model's folder.
+
+    Yields:
+        The server, when it is ready.
+
+    Raises:
+        RuntimeError: If it ends, or does not become ready; with the end of its log.
+    """
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="vllm-") as folder:
+        log = Path(folder) / "log.txt"
+        server = VLLMServer(root=f"http://{HOST}:{port}", log=log)
+        with log.open("wb") as output:
+            # A group of its own: vLLM is several processes, and Ctrl-C is for pytest.
+            process = subprocess.Popen(
+                _command(model, port, arguments),
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        guard = subprocess.Popen(
+            [sys.executable, "-c", _GUARD, str(process.pid)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_ready(process, server)
+            yield server
+        finally:
+            _stop(process, guard)
+
+
+def _command(model: Path, port: int, arguments: tuple[str, ...]) -> list[str]:
+    return [
+        *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", str(model), "--served-model-name", "tiny"),
+        *("--host", HOST, "--port", str(port)),
+        *("--max-model-len", "2048", "--max-num-seqs", "8"),
+        *("--dtype", "float32", "--enforce-eager"),
+        *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+        # The reasoning parser takes text for thoughts unless it is told that there are none.
+        *("--reasoning-parser", "qwen3"),
+        *("--default-chat-template-kwargs", '{"enable_thinking": false}'),
+        *arguments,
+    ]
+
+
+def _environment(folder: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_HOST_IP": HOST,
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "TMPDIR": folder,  # it is killed, so it does not tidy up
+        "VLLM_CACHE_ROOT": folder,
+        "VLLM_CONFIG_ROOT": folder,
+        "NO_COLOR": "1",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], server: VLLMServer) -> None:
+    for _ in range(2 * _START_SECONDS):
+        try:
+            process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            why = f"vLLM ended with code {process.returncode} before it was ready"
+            break
+        try:
+            _get(f"{server.root}/health")
+        except OSError:
+            continue
+        return
+    else:
+        why = f"vLLM was not ready after {_START_SECONDS} s"
+    tail = server.log.read_text(errors="replace").splitlines()[-_TAIL:]
+    raise RuntimeError("\n".join([f"{why}. The end of its log:", *tail]))
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - our own URL
+        body: bytes = response.read()
+    return body.decode()
+
+
+def _stop(process: subprocess.Popen[bytes], guard: subprocess.Popen[bytes]) -> None:
+    # There is nothing to save, and a worker that is told politely may take its time.
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    finally:
+        process.wait()
+        guard.kill()
+        guard.communicate()

@@ -1,0 +1,129 @@
+"""Imports point one way, and `langchain_toolstream/__init__.py` is the only public door."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+PACKAGE = "langchain_toolstream"
+ROOT = Path(__file__).parents[2] / PACKAGE
+
+# What each part of the package may import of the others; a part may always import itself.
+# The public door itself (`__init__`) may import anything, and only `cli` may go through it.
+ALLOWED: dict[str, set[str]] = {
+    "core": set(),
+    "schema": {"core"},
+    "parser": {"core", "schema"},
+    "partial": {"core", "schema"},
+    "vllm": {"core", "schema"},
+    "tools": {"core", "schema", "parser", "partial"},
+    "consume": {"core", "schema", "parser", "partial"},
+    "agents": {"core", "schema", "parser", "partial", "tools", "consume"},
+    "testing": set(),
+}
+ALLOWED["cli"] = {*ALLOWED, "__init__"}
+
+# The core is told what happens and when; it never waits, asks the time or does I/O.
+NOT_IN_CORE = {"asyncio", "datetime", "selectors", "socket", "subprocess", "threading", "time"}
+
+# Only an extra brings these, so `import langchain_toolstream` must do without.
+EXTRAS = {"langchain", "rich", "starlette", "uvicorn"}
+
+
+def part_of(path: Path) -> str:
+    """The row of `ALLOWED` a file belongs to: its first name under the package."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_names(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield `file:line` and dotted name of each import of a file, wherever it stands in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import():
+                names = [alias.name for alias in node.names]
+            case ast.ImportFrom(module=module, level=level):
+                names = [f"{'.' * level}{module or ''}.{alias.name}" for alias in node.names]
+            case _:
+                continue
+        for name in names:
+            yield f"{path.relative_to(ROOT)}:{node.lineno}", name
+
+
+def ours(name: str) -> str | None:
+    """The part of the package that an import of `name` reaches, or `None` if it is not ours.
+
+    A relative import reaches a part that no row allows: itself.
+    """
+    if name.startswith("."):
+        return name
+    package, _, rest = name.partition(".")
+    if package != PACKAGE:
+        return None
+    part = rest.partition(".")[0]
+    is_part = (ROOT / part).is_dir() or (ROOT / f"{part}.py").is_file()
+    return part if part and is_part else "__init__"
+
+
+def test_every_part_has_a_row() -> None:
+    parts = {part_of(path) for path in ROOT.rglob("*.py")}
+    assert parts <= {*ALLOWED, "__init__"}
+
+
+def test_imports_point_inward() -> None:
+    wrong = [
+        f"{place}: {part_of(path)} may not import {name}"
+        for path in sorted(ROOT.rglob("*.py"))
+        if part_of(path) != "__init__"
+        for place, name in imported_names(path)
+        if (target := ours(name)) and target not in {part_of(path), *ALLOWED.get(part_of(path), ())}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_core_is_standard_library_only() -> None:
+    permitted = {*sys.stdlib_module_names, PACKAGE} - NOT_IN_CORE
+    wrong = [
+        f"{place}: {name}"
+        for path in sorted((ROOT / "core").rglob("*.py"))
+        for place, name in imported_names(path)
+        if name.partition(".")[0] not in permitted
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_all_is_sorted_and_complete() -> None:
+    package = import_module(PACKAGE)
+    names = list(package.__all__)
+    assert names == sorted(set(names))
+    public = {
+        name
+        for name, value in vars(package).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert {name for name in names if name != "__version__"} == public
+    assert all(hasattr(package, name) for name in names)
+
+
+def test_the_door_holds_nothing_else() -> None:
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    for node in tree.body[1:]:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                pass
+            case (
+                ast.Assign(targets=[ast.Name(id="__all__" | "__version__")])
+                | ast.AnnAssign(target=ast.Name(id="__all__" | "__version__"))
+            ):
+                pass
+            case _:
+                raise AssertionError(f"__init__.py:{node.lineno}: {ast.unparse(node)}")
+
+
+def test_importing_the_package_needs_no_extra() -> None:
+    code = f"import sys, {PACKAGE}; print(*sorted({EXTRAS!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
