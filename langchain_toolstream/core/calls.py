@@ -605,6 +605,7 @@ class CompletionStream:
         max_tokens: How many tokens the request allowed, where it said so.
 
     Attributes:
+        begun: Whether anything came that is a completion's, if only an empty list of choices.
         usage: The last usage that came.
         finish_reasons: Why each choice ended, from the moment that is known.
 
@@ -629,6 +630,7 @@ class CompletionStream:
         max_tokens: int | None = None,
     ) -> None:
         """Start before the first chunk."""
+        self.begun = False
         self.usage: Mapping[str, Any] | None = None
         self.finish_reasons: dict[int, str] = {}
         self._max_tokens = max_tokens
@@ -660,7 +662,9 @@ class CompletionStream:
         if _is_mapping(usage := chunk.get("usage")):
             self.usage = usage
         events: list[tuple[int, Event]] = []
-        for position, choice in enumerate(_mappings(chunk.get("choices"))):
+        choices = chunk.get("choices")
+        self.begun = self.begun or isinstance(choices, list)
+        for position, choice in enumerate(_mappings(choices)):
             index = choice.get("index")
             self._feed_choice(index if type(index) is int else position, choice, events)
         return events
@@ -689,11 +693,6 @@ class CompletionStream:
             events.append((index, TextDelta(text=content)))
         calls = message.feed(delta, finish_reason=reason)
         events += [(index, event) for event in calls]
-
-    @property
-    def begun(self) -> bool:
-        """Whether any choice came."""
-        return bool(self._messages)
 
     def close(self) -> list[tuple[int, Event]]:
         """Say that the stream ended.

@@ -108,7 +108,7 @@ class Reading:
 
     @property
     def begun(self) -> bool:
-        """Whether anything of an answer came: a choice, or an error."""
+        """Whether anything of an answer came: choices, if only an empty list, or an error."""
         return self._completion.begun or self._error is not None
 
     def close(self) -> list[tuple[int, Event]]:

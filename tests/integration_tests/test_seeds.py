@@ -12,8 +12,8 @@ PRINTED = {
     "tool_streaming": [
         "[('multiply', '{\"a\": 3, \"b\": 12}'), ('add', '{\"a\": 11, \"b\": 49}')]",
         "[('multiply', {'a': 3, 'b': 12}), ('add', {'a': 11, 'b': 49})]",
-        "[ToolMessage(content='36', name='multiply',",
-        "[ToolMessage(content='60', name='add',",
+        "content='36' name='multiply' tool_call_id=",
+        "content='60' name='add' tool_call_id=",
     ],
     "client_with_tools": [
         "'args': {'city': 'Dallas', 'state': 'TX', 'unit': 'fahrenheit'}",

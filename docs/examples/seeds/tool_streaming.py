@@ -57,7 +57,8 @@ async def main() -> None:
     eager = ToolSet(tools, read_only=True)
     chain = llm.bind_tools(eager) | ToolStreamParser(eager) | eager.map()
     async for messages in chain.astream(query):
-        print(messages)
+        for message in messages:
+            print(message)
 
 
 asyncio.run(main())
