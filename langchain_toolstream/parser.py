@@ -19,17 +19,18 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
 
-from langchain_toolstream.core.calls import ToolCallAssembler
+from langchain_toolstream.core.calls import ToolCallAssembler, is_truncating
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
 from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
 
 Call = ToolCall | InvalidToolCall
 
-# Where providers say why a message ended; the first that is there counts.
+# Where providers say why a message ended. The first that is there counts, but for one that says
+# that it was cut.
 _FINISH_REASON_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 
-# Providers whose streams always end with a reason, so that an end without one is a cut.
+# Providers whose messages always end with a reason, so that an end without one is a cut.
 _ALWAYS_GIVE_A_REASON = frozenset({"openai", "vllm"})
 
 _CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call"})
@@ -134,6 +135,7 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
             **kwargs: Fields of the base class.
 
         Raises:
+            TypeError: `tools` is no list of tools.
             ValueError: A tool cannot be understood, or two have the same name.
         """
         super().__init__(**{"tools": tools, "on_invalid": on_invalid, **kwargs})
@@ -307,7 +309,7 @@ class _Reading:
         metadata = message.response_metadata
         reason = None
         if metadata:
-            reason = self._read_metadata(message, metadata)
+            reason = self._read_metadata(metadata)
         if isinstance(message.content, str):
             if message.content:
                 self._text.append(message.content)
@@ -322,18 +324,16 @@ class _Reading:
         events = self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
         return self._take(events) if events else []
 
-    def _read_metadata(self, message: BaseMessage, metadata: dict[str, Any]) -> str | None:
+    def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
         self.trace.response_metadata.update(metadata)
-        if (
-            isinstance(message, AIMessageChunk)
-            and metadata.get("model_provider") in _ALWAYS_GIVE_A_REASON
-        ):
+        if metadata.get("model_provider") in _ALWAYS_GIVE_A_REASON:
             self._must_give_a_reason = True
-        for key in _FINISH_REASON_KEYS:
-            if isinstance(reason := metadata.get(key), str) and reason:
-                self._finish_reason = reason
-                return reason
-        return None
+        given = [metadata.get(key) for key in _FINISH_REASON_KEYS]
+        reasons = [reason for reason in given if isinstance(reason, str) and reason]
+        if not reasons:
+            return None
+        self._finish_reason = next(filter(is_truncating, reasons), reasons[0])
+        return self._finish_reason
 
     def close(self) -> list[Call]:
         self.trace.content = "".join(self._text)
@@ -381,7 +381,8 @@ def _delta(message: BaseMessage) -> dict[str, Any]:
         if message.tool_call_chunks:
             return {"tool_calls": message.tool_call_chunks}
     elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-        calls: list[Any] = [*message.tool_calls, *message.invalid_tool_calls]
+        invalid = [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
+        calls: list[Any] = [*message.tool_calls, *invalid]
         return {"tool_calls": [{**call, "index": i} for i, call in enumerate(calls)]}
     if isinstance(message.content, list) and (blocks := _call_blocks(message.content)):
         return {"tool_calls": blocks}

@@ -10,6 +10,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
 
@@ -51,15 +52,16 @@ class ToolSchema:
         """Compile what is needed to validate the tool's arguments."""
         self.read_only = read_only
         self.name = tool_name(tool)
-        model = _pydantic_model(tool)
+        model, self._injected = _pydantic_model(tool)
         self._validate: Callable[[Any], Any]
         if model is not None:
-            self._validate = model.model_validate
+            # A validator that runs before pydantic's own may write into what it is given.
+            self._validate = lambda args: model.model_validate(_copy(args))
             self.requires_arguments = any(f.is_required() for f in model.model_fields.values())
         else:
             parameters = _function(tool)["parameters"] or {}
             self._validate = _json_schema_validator(
-                json.dumps(parameters, sort_keys=True), coerce=coerce
+                json.dumps(parameters, sort_keys=True), coerce=coerce or _converts(tool)
             ).validate_python
             self.requires_arguments = bool(parameters.get("required"))
 
@@ -72,6 +74,9 @@ class ToolSchema:
         Returns:
             What does not fit, with the place, or `None` when all fits.
         """
+        if forged := self._injected & args.keys():
+            place = format_path((min(forged),))
+            return f"the tool is given this value by the application, not by the model, at {place}"
         try:
             self._validate(args)
         except ValidationError as error:
@@ -102,10 +107,12 @@ def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[
         The schemas by the name of the tool.
 
     Raises:
+        TypeError: There is no list of tools, but one tool or something else.
         ValueError: Two tools have the same name.
     """
     if isinstance(tools, _HasSchemas):
         return tools.schemas
+    check_is_list(tools)
     schemas: dict[str, ToolSchema] = {}
     for tool in tools:
         if isinstance(tool, Mapping) and tool.get("type", "function") not in _FUNCTION_TYPES:
@@ -116,6 +123,24 @@ def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[
             raise ValueError(msg)
         schemas[schema.name] = schema
     return schemas
+
+
+def check_is_list(tools: object) -> None:
+    """Refuse what is no list of tools, though some of it can be iterated over.
+
+    Args:
+        tools: What was given as a list of tools.
+
+    Raises:
+        TypeError: It is one tool, or no tools at all.
+    """
+    if isinstance(tools, BaseTool | Mapping | str | type) or inspect.isroutine(tools):
+        shown = getattr(tools, "name", None) or getattr(tools, "__name__", None) or repr(tools)
+        msg = f"A list of tools is needed, got one thing. Write [{shown}]."
+        raise TypeError(msg)
+    if isinstance(tools, BaseModel) or not isinstance(tools, Iterable):
+        msg = f"A list of tools is needed, got {type(tools).__name__}."
+        raise TypeError(msg)
 
 
 _FUNCTION_TYPES = ("function", "object", None)
@@ -173,21 +198,35 @@ def as_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
     )
 
 
-def _pydantic_model(tool: ToolLike) -> type[BaseModel] | None:
+def _pydantic_model(tool: ToolLike) -> tuple[type[BaseModel] | None, frozenset[str]]:
+    """The model that validates a tool's arguments, and the fields that no LLM may give."""
     if isinstance(tool, BaseTool):
         seen_by_model = tool.tool_call_schema
         whole = tool.get_input_schema()
         if not (_is_model(seen_by_model) and _is_model(whole)):
-            return None
+            return None, frozenset()
+        injected = whole.model_fields.keys() - seen_by_model.model_fields.keys()
         # The subset that the model sees has lost the validators of the whole, so take the whole
         # wherever nothing is injected.
-        same = whole.model_fields.keys() == seen_by_model.model_fields.keys()
-        return whole if same else seen_by_model
+        return (seen_by_model if injected else whole), frozenset(injected)
     if _is_model(tool):
-        return tool
+        return tool, frozenset()
     if inspect.isroutine(tool):
         return _pydantic_model(as_tool(tool))
-    return None
+    return None, frozenset()
+
+
+def _converts(tool: ToolLike) -> bool:
+    """Whether a tool without a pydantic model of today has one of pydantic 1's, which converts."""
+    return isinstance(tool, BaseTool) and not isinstance(tool.args_schema, dict)
+
+
+def _copy(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _copy(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_copy(item) for item in value]
+    return value
 
 
 def _is_model(schema: object) -> TypeGuard[type[BaseModel]]:
@@ -304,20 +343,23 @@ class _Compiler:
 
     def _string(self, schema: dict[str, Any]) -> CoreSchema:
         return core_schema.str_schema(
-            min_length=_count(schema.get("minLength")),
-            max_length=_count(schema.get("maxLength")),
-            pattern=_pattern(schema.get("pattern")),
+            **_holding(
+                core_schema.str_schema,
+                min_length=_count(schema.get("minLength")),
+                max_length=_count(schema.get("maxLength")),
+                pattern=_pattern(schema.get("pattern")),
+            ),
             strict=self._strict,
         )
 
     def _integer(self, schema: dict[str, Any]) -> CoreSchema:
         # JSON Schema: 10.0 is an integer, of any size. pydantic's strict mode would refuse it.
-        whole = core_schema.int_schema(**_bounds(schema))
+        whole = core_schema.int_schema(**_bounds(core_schema.int_schema, schema))
         before = _strict_integer if self._strict else _as_integer
         return core_schema.no_info_before_validator_function(before, whole)
 
     def _number(self, schema: dict[str, Any]) -> CoreSchema:
-        real = core_schema.float_schema(**_bounds(schema))
+        real = core_schema.float_schema(**_bounds(core_schema.float_schema, schema))
         before = _strict_float if self._strict else _as_float
         return core_schema.no_info_before_validator_function(before, real)
 
@@ -331,8 +373,11 @@ class _Compiler:
         items = schema.get("items")
         return core_schema.list_schema(
             self._any_of_types(items) if isinstance(items, dict) else None,
-            min_length=_count(schema.get("minItems")),
-            max_length=_count(schema.get("maxItems")),
+            **_holding(
+                core_schema.list_schema,
+                min_length=_count(schema.get("minItems")),
+                max_length=_count(schema.get("maxItems")),
+            ),
             strict=True,
         )
 
@@ -340,7 +385,9 @@ class _Compiler:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}
         required = schema.get("required")
-        required = set(required) if isinstance(required, list) else set()
+        required = (
+            {n for n in required if isinstance(n, str)} if isinstance(required, list) else set()
+        )
         fields = {
             name: core_schema.typed_dict_field(
                 self._any_of_types(properties.get(name)), required=name in required
@@ -355,6 +402,10 @@ class _Compiler:
             extra_behavior="forbid" if extra is False else "allow",
             extras_schema=self._any_of_types(extra) if isinstance(extra, dict) else None,
         )
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str)
 
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
@@ -396,7 +447,7 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
+def _bounds(kind: Callable[..., CoreSchema], schema: dict[str, Any]) -> dict[str, Any]:
     named = {
         "ge": schema.get("minimum"),
         "gt": schema.get("exclusiveMinimum"),
@@ -404,20 +455,42 @@ def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
         "lt": schema.get("exclusiveMaximum"),
         "multiple_of": schema.get("multipleOf"),
     }
-    return {
-        key: value
-        for key, value in named.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    numbers = {key: value for key, value in named.items() if _is_finite(value)}
+    if numbers.get("multiple_of", 1) <= 0:
+        del numbers["multiple_of"]
+    if kind is core_schema.int_schema:
+        numbers = {key: _AMONG_INTEGERS[key](value) for key, value in numbers.items()}
+    return _holding(kind, **numbers)
+
+
+_AMONG_INTEGERS: dict[str, Callable[[float], int]] = {
+    "ge": math.ceil,
+    "gt": math.floor,
+    "le": math.floor,
+    "lt": math.ceil,
+    "multiple_of": lambda value: Fraction(str(value)).numerator,
+}
+"""The bound that says the same of integers as a fraction does: at least 0.5 is at least 1."""
+
+
+def _is_finite(value: Any) -> TypeGuard[float]:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def _holding(kind: Callable[..., CoreSchema], **keywords: Any) -> dict[str, Any]:
+    """Leave out the keywords that pydantic-core cannot hold values against."""
+    kept = {}
+    for key, value in keywords.items():
+        try:
+            SchemaValidator(kind(**{key: value}))
+        except SchemaError:
+            continue
+        kept[key] = value
+    return kept
 
 
 def _pattern(pattern: Any) -> str | None:
-    """A pattern that pydantic-core's linear-time engine can run; it knows no look-around."""
-    # These mean something else in its classes than they do in JSON Schema's regular expressions.
+    """A pattern that means the same in pydantic-core's linear-time engine as in JSON Schema's."""
     if not isinstance(pattern, str) or any(sign in pattern for sign in ("&&", "--", "~~")):
-        return None
-    try:
-        SchemaValidator(core_schema.str_schema(pattern=pattern))
-    except SchemaError:
         return None
     return pattern

@@ -27,8 +27,9 @@ open ──root object closes──> closed ──message ends, nothing against 
 4. **Closed** is when the root object closes. Behind it, white space, closing brackets and the
    identical object again mean nothing; anything else **revokes** the call.
 5. **Confirmed** is a call at the end of the message that is closed, not revoked, bound, valid, and
-   not the last one of a message that ended by `length`, `abort`, `repetition` or
-   `content_filter`: seven vLLM parsers close cut JSON themselves, in that same chunk.
+   not the last one (opened or written to) of a message that ended by `length`, `abort`,
+   `repetition` or `content_filter`: seven vLLM parsers close cut JSON themselves, in that same
+   chunk.
 6. **Ready** is a call that may be started: a confirmed one; or, while the message goes on, a
    closed, valid call of a read-only tool, when every call before it is of a read-only tool too and
    ready or already known to be none. A read never overtakes a write that the model put before it.
@@ -75,14 +76,14 @@ from langchain_toolstream.core.json import MAX_LENGTH, JSONEvent, JSONStream
 MAX_CALLS = 128
 """Calls of one message. OpenAI allows 128 tools; a stream that opens more calls is looping."""
 
-TRUNCATING_REASONS = frozenset(
-    {
-        "length", "abort", "repetition", "content_filter", "error",
-        "max_tokens", "max_output_tokens", "incomplete",
-    }
+_TRUNCATING = (
+    "length", "abort", "repetition", "content_filter", "error",
+    "max_tokens", "max_output_tokens", "incomplete", "exceeded", "guardrail", "failed", "cancel",
+    "safety", "recitation", "blocklist", "prohibited", "spii", "malformed",
 )  # fmt: skip
-"""Finish reasons under which the last call cannot be trusted. The first five are vLLM's; the
-others are the same thing in the words of Anthropic, Google and OpenAI's Responses API."""
+# Words of finish reasons under which the last call cannot be trusted. The first five are vLLM's,
+# the others those of Anthropic, Bedrock, Google and OpenAI's Responses API. As parts of a reason:
+# a sum of chunks joins the reasons of several ("lengthlength").
 
 _BLANK = " \t\n\r"
 _has_surrogate = re.compile("[\ud800-\udfff]").search
@@ -97,9 +98,10 @@ def is_truncating(finish_reason: str | None) -> bool:
         finish_reason: As the server wrote it, in any case; `None` for not known.
 
     Returns:
-        True under `TRUNCATING_REASONS`.
+        True for vLLM's `length`, `abort`, `repetition`, `content_filter` and `error`, and for what
+        other providers say instead.
     """
-    return finish_reason is not None and finish_reason.lower() in TRUNCATING_REASONS
+    return finish_reason is not None and any(word in finish_reason.lower() for word in _TRUNCATING)
 
 
 class ToolSpec(Protocol):
@@ -218,6 +220,7 @@ class ToolCallAssembler:
         self._by_id: dict[str, _Call] = {}
         self._next_start = 0
         self._next_ready = 0
+        self._last_written: _Call | None = None
         self._cut_by: str | None = None
         self._closed = False
 
@@ -273,8 +276,10 @@ class ToolCallAssembler:
             self._end(call, events)
         if is_truncating(finish_reason):
             self._cut_by = finish_reason
-        if self._cut_by is not None and self._calls and not self._calls[-1].told:
-            _blame_truncation(self._calls[-1], self._cut_by)
+        if self._cut_by is not None and self._calls:
+            for call in {self._calls[-1], self._last_written or self._calls[-1]}:
+                if not call.told:
+                    _blame_truncation(call, self._cut_by)
         for call in self._calls:
             if call.error is None and call.args is not None:
                 self._be_ready(call, events, early=False)
@@ -339,7 +344,13 @@ class ToolCallAssembler:
             if call.json.closed:
                 self._close_root(call)
         self._start(events)
-        text = _arguments_text(inner.get("arguments", inner.get("args")))
+        try:
+            text = _arguments_text(inner.get("arguments", inner.get("args")))
+        except (TypeError, ValueError, RecursionError) as error:
+            self._refuse(call, f"The arguments cannot be written as JSON: {error}.", events)
+            text = ""
+        if text:
+            self._last_written = call
         if text and (text := call.halves.join(text)):
             self._read(call, text, events)
         if fragment.get("type") == "invalid_tool_call":

@@ -112,7 +112,8 @@ class Ledger:
                     break
             elif not entry.given_out:
                 entry.given_out = True
-                messages.append(entry.message)
+                made: Any = entry.message  # a tool may make several, or a Command
+                messages += made if isinstance(made, list) else [made]
         return messages
 
 
@@ -121,12 +122,30 @@ def _is_invalid(call: Call) -> bool:
 
 
 def as_calls(calls: Any) -> list[Call]:
-    if isinstance(calls, list | tuple) and all(
-        isinstance(call, dict) and "name" in call and "id" in call for call in calls
-    ):
-        return list(calls)
-    msg = (
-        f"ToolSet.map() runs lists of tool calls, got {type(calls).__name__}. Put "
-        "ToolStreamParser(tools) between the model and tools.map()."
-    )
-    raise TypeError(msg)
+    if not isinstance(calls, list | tuple):
+        msg = f"ToolSet.map() runs lists of tool calls, got {type(calls).__name__}. {_ROAD}"
+        raise TypeError(msg)
+    for call in calls:
+        check_is_call(call)
+    return list(calls)
+
+
+def check_is_call(call: Any) -> None:
+    """Refuse what is no tool call.
+
+    Args:
+        call: What was given as one.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(call, dict):
+        msg = f"A tool call is a dict, got {type(call).__name__}. {_ROAD}"
+        raise TypeError(msg)
+    if missing := [key for key in ("name", "args", "id") if key not in call]:
+        shown = f"there is no {missing[0]!r} in {list(call)}"
+        msg = f"A tool call has a name, args and an id; {shown}. {_ROAD}"
+        raise TypeError(msg)
+
+
+_ROAD = "Put ToolStreamParser(tools) between the model and tools.map(), which runs lists of calls."

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast, overload
+from typing import Any, cast, get_args, overload
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
 from langchain_core.messages.tool import tool_call
@@ -11,8 +11,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
 from langchain_core.tools import BaseTool
 
-from langchain_toolstream.schema import ToolSchema, as_tool
+from langchain_toolstream.schema import ToolSchema, as_tool, check_is_list
 from langchain_toolstream.tools._errors import (
+    CANCELLED_ITSELF,
     INVALID_CALL_TEMPLATE,
     TIMEOUT_TEMPLATE,
     UNKNOWN_TOOL_TEMPLATE,
@@ -20,10 +21,11 @@ from langchain_toolstream.tools._errors import (
     error_message,
     handled,
 )
+from langchain_toolstream.tools._ledger import Order, check_is_call
 from langchain_toolstream.tools._map import ToolMap
 
-ReadOnly = Literal[True] | Iterable[str] | Callable[[BaseTool], bool]
-"""Which tools are read-only: all, those of these names, or those a predicate says it of."""
+ReadOnly = bool | Iterable[str] | Callable[[BaseTool], bool]
+"""Which tools are read-only: all or none, those of these names, or those a predicate says it of."""
 
 
 class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTool]):
@@ -54,8 +56,9 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         trust_annotations: Whether an MCP server is believed that its tool is read-only.
 
     Raises:
-        TypeError: Something that cannot be run, such as a schema.
-        ValueError: Two tools have the same name, or `read_only` names none of them.
+        TypeError: Something that cannot be run, such as a schema, or no list of tools.
+        ValueError: Two tools have the same name, `read_only` names none of them, or `timeout` is
+            no time.
 
     Example:
         ```python
@@ -82,6 +85,10 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         trust_annotations: bool = False,
     ) -> None:
         """Make tools of the functions and find out who is read-only."""
+        check_is_list(tools)
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+            msg = f"timeout has to be a number of seconds above 0, or None, got {timeout!r}."
+            raise ValueError(msg)
         self._tools = tuple(as_tool(tool) for tool in tools)
         self.handle_tool_errors = handle_tool_errors
         self.timeout = timeout
@@ -90,6 +97,9 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
             raise TypeError(msg)
         if isinstance(read_only, Iterable):
             read_only = frozenset(read_only)
+        elif not (isinstance(read_only, bool) or callable(read_only)):
+            msg = f"read_only takes True, names or a predicate on the tool, got {read_only!r}."
+            raise TypeError(msg)
         is_read_only = _reader_of(read_only, trust_annotations=trust_annotations)
         self._by_name: dict[str, BaseTool] = {}
         self._schemas: dict[str, ToolSchema] = {}
@@ -187,9 +197,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         try:
             async with asyncio.timeout(self.timeout) as scope:
                 # `ainvoke` of a whole ToolCall gives a message, or what the tool made instead.
-                return cast(
-                    "ToolMessage", await tool.ainvoke(call, _for_call(config, call), **kwargs)
-                )
+                return _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 return self._timed_out(call)
@@ -197,7 +205,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
                 raise
             return error_message(call, text)
 
-    def map(self, *, order: Literal["completed", "called"] = "completed") -> ToolMap:  # type: ignore[override]
+    def map(self, *, order: Order = "completed") -> ToolMap:  # type: ignore[override]
         """Run many calls, each as soon as it arrives.
 
         Args:
@@ -206,7 +214,13 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
 
         Returns:
             A runnable from calls to messages that works on streams.
+
+        Raises:
+            ValueError: There is no such order.
         """
+        if order not in get_args(Order):
+            msg = f"order is one of {', '.join(map(repr, get_args(Order)))}, got {order!r}."
+            raise ValueError(msg)
         return ToolMap(self, order=order)
 
     def _run(
@@ -216,7 +230,9 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         if tool is None:
             return refusal
         try:
-            return cast("ToolMessage", tool.invoke(call, _for_call(config, call), **kwargs))
+            return _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
+        except asyncio.CancelledError:  # only the tool itself can raise it in a thread
+            return error_message(call, CANCELLED_ITSELF)
         except Exception as error:
             if (text := handled(error, self.handle_tool_errors)) is None:
                 raise
@@ -231,6 +247,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         self, item: ToolCall | InvalidToolCall
     ) -> tuple[ToolCall, BaseTool | None, ToolMessage]:
         """Find the tool of a call, and what to answer where there is none."""
+        check_is_call(item)
         name = item["name"] or ""
         if item.get("type") == "invalid_tool_call":
             reason = INVALID_CALL_TEMPLATE.format(error=item.get("error") or "It is not valid.")
@@ -251,8 +268,19 @@ def _for_call(config: RunnableConfig | None, call: ToolCall) -> RunnableConfig:
     return {**config, "metadata": {**config.get("metadata", {}), "tool_call_id": call["id"]}}
 
 
+def _answer(call: ToolCall, made: Any) -> ToolMessage:
+    """What a tool made of a whole call is a message, or whatever it made instead.
+
+    A tool that makes its own message may have given it another id; then the call would have no
+    answer, and the next request would be refused.
+    """
+    if isinstance(made, ToolMessage) and made.tool_call_id != call["id"]:
+        return made.model_copy(update={"tool_call_id": call["id"]})
+    return cast("ToolMessage", made)
+
+
 def _reader_of(read_only: ReadOnly, *, trust_annotations: bool) -> Callable[[BaseTool], bool]:
-    names = frozenset(read_only) if isinstance(read_only, Iterable) else frozenset()
+    names = read_only if isinstance(read_only, frozenset) else frozenset()
 
     def is_read_only(tool: BaseTool) -> bool:
         metadata = tool.metadata or {}

@@ -27,6 +27,14 @@ _USUAL_THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as Python's own p
 _MOST_THREADS = 1024
 
 
+def _max_concurrency(config: RunnableConfig) -> int | None:
+    limit = config.get("max_concurrency")
+    if limit is None or (type(limit) is int and limit > 0):
+        return limit
+    msg = f"max_concurrency has to be an integer above 0, or None, got {limit!r}."
+    raise ValueError(msg)
+
+
 def pull(batches: Iterator[list[Call]]) -> tuple[list[Call], Exception | None]:
     try:
         return next(batches, END), None
@@ -40,7 +48,7 @@ class Threads:
     def __init__(self, tools: "ToolSet", config: RunnableConfig) -> None:
         self._tools = tools
         self._config = config
-        self._limit = config.get("max_concurrency") or _USUAL_THREADS
+        self._limit = _max_concurrency(config) or _USUAL_THREADS
         self._waiting: deque[Entry] = deque()
         self._running: dict[Future[ToolMessage], Entry] = {}
         # The limit is ours to keep: a tool that took too long holds its thread, but no place.
@@ -123,7 +131,7 @@ class Tasks:
         self.entries: dict[asyncio.Task[ToolMessage], Entry] = {}
         self._tools = tools
         self._config = config
-        limit = config.get("max_concurrency")
+        limit = _max_concurrency(config)
         self._slots = asyncio.Semaphore(limit) if limit else nullcontext()
 
     def start(self, entry: Entry) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -187,6 +188,32 @@ class TestSideEffects:
         by_id = {message.tool_call_id: message.status for message in messages}
         assert by_id == {"call_1": "success", "call_2": "error"}
 
+    @roads
+    @pytest.mark.parametrize(
+        "contradiction",
+        [part('{"path": "b"}', index=1), part(index=1, name="now")],
+        ids=["other arguments", "another name"],
+    )
+    async def test_none_of_a_call_that_was_contradicted_before_it_could_be_announced(
+        self, road: Road, contradiction: dict[str, Any]
+    ) -> None:
+        """It waits behind a call that has no name yet."""
+        wire = body(
+            chunk(part(id="call_1")),
+            chunk(part(PATH, index=1, id="call_2", name="delete")),
+            chunk(contradiction),
+            END,
+        )
+        runs = Runs(read_only=False)
+        messages: Messages = []
+        with ReplayServer([Recording(id="late", body=wire)]) as server:
+            await road(chain(chat(server, "late"), runs.tools), messages)
+        assert runs.count == {}
+        assert {m.tool_call_id: m.status for m in messages} == {
+            "call_1": "error",
+            "call_2": "error",
+        }
+
     async def test_chat_openai_runs_the_cut_call(self, server: ReplayServer) -> None:
         """What is to be prevented: langchain-core's sum completes what `max_tokens` cut."""
         runs = Runs(read_only=False)
@@ -235,6 +262,36 @@ class TestSideEffects:
                 assert isinstance(message, AIMessage)
                 assert message.tool_calls == []
                 assert [call["id"] for call in message.invalid_tool_calls] == ["call_1"]
+
+
+class TestBehindChatOpenAI:
+    """The parser alone has to notice what was cut."""
+
+    @roads
+    @pytest.mark.parametrize(
+        ("ends", "raises"),
+        [
+            ([chunk(finish_reason="length"), chunk(finish_reason="length")], False),
+            ([chunk(), chunk()], True),
+        ],
+        ids=["cut, said twice", "no reason at all"],
+    )
+    async def test_none_of_a_message_that_was_cut(
+        self, road: Road, ends: list[Any], *, raises: bool
+    ) -> None:
+        wire = body(chunk(part(PATH, id="call_1", name="delete")), *ends)
+        runs = Runs(read_only=False)
+        messages: Messages = []
+        with ReplayServer([Recording(id="cut", body=wire)]) as server:
+            # `invoke` adds up the chunks of a stream, too.
+            llm = ChatOpenAI(base_url=server.base_url, api_key="none", model="cut", streaming=True)
+            with pytest.raises(IncompleteStreamError) if raises else nullcontext():
+                await road(
+                    llm.bind_tools(runs.tools) | ToolStreamParser(runs.tools) | runs.tools.map(),
+                    messages,
+                )
+        assert runs.count == {}
+        assert [m.status for m in messages] == ([] if raises else ["error"])
 
 
 @pytest.mark.asyncio(loop_scope="module")

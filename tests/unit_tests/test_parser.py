@@ -417,6 +417,8 @@ class TestHowAMessageEnds:
             {"finish_reason": "MAX_TOKENS"},
             {"finish_reason": "content_filter"},
             {"finish_reason": "abort"},
+            {"finish_reason": "lengthlength"},
+            {"finish_reason": "stop", "stop_reason": "max_tokens"},
             {"stop_reason": "max_tokens"},
             {"stopReason": "max_tokens"},
             {"done_reason": "length"},
@@ -473,10 +475,15 @@ class TestHowAMessageEnds:
         chunks = [chunk(content="Well.", model_provider="openai"), *TWO, END]
         assert joined(ToolStreamParser(FUNCTIONS).transform(iter(chunks))) == [ADDED, SEARCHED]
 
-    def test_whole_messages_have_ended(self) -> None:
-        message = AIMessage(
-            content="", tool_calls=[ADDED], response_metadata={"model_provider": "openai"}
-        )
+    @pytest.mark.parametrize("provider", ["openai", "vllm"])
+    def test_not_at_all_and_added_up_by_the_model_itself(self, provider: str) -> None:
+        metadata = {"model_provider": provider}
+        message = AIMessage(content="", tool_calls=[ADDED], response_metadata=metadata)
+        with pytest.raises(IncompleteStreamError):
+            ToolStreamParser(FUNCTIONS).invoke(message)
+
+    def test_messages_of_no_known_provider_have_ended(self) -> None:
+        message = AIMessage(content="", tool_calls=[ADDED])
         assert ToolStreamParser(FUNCTIONS).invoke(message) == [ADDED]
 
 

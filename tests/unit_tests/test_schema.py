@@ -4,7 +4,14 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 import pytest
-from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, tool
+from langchain_core.messages import AIMessage
+from langchain_core.tools import (
+    BaseTool,
+    InjectedToolArg,
+    InjectedToolCallId,
+    StructuredTool,
+    tool,
+)
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import (
     AliasChoices,
@@ -15,8 +22,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.v1 import BaseModel as V1BaseModel
 from typing_extensions import TypedDict
 
+from langchain_toolstream import ToolStreamParser
 from langchain_toolstream.schema import ToolSchema, as_tool, tool_name, tool_schemas
 from langchain_toolstream.tools import ToolSet
 
@@ -322,7 +331,62 @@ def test_validation_leaves_the_arguments_alone() -> None:
     assert args == {"items": [ITEM], "note": None}
 
 
+class Tidied(BaseModel):
+    """A model with a validator that works on what it is given."""
+
+    names: list[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values["names"][:] = [name.upper() for name in values["names"]]
+        values.pop("note", None)
+        return values
+
+
+def test_a_validator_of_the_users_leaves_the_arguments_alone() -> None:
+    args = {"names": ["ann"], "note": "x"}
+    assert ToolSchema(Tidied).validate(args) is None
+    assert args == {"names": ["ann"], "note": "x"}
+
+
+@tool
+def pay(amount: int, account: Annotated[str, InjectedToolArg]) -> str:
+    """Pay."""
+    return f"{amount} from {account}"
+
+
+def test_a_model_cannot_give_what_the_application_injects() -> None:
+    schema = ToolSchema(pay)
+    assert schema.validate({"amount": 3}) is None
+    assert schema.validate({"amount": 3, "account": "the boss's"}) == (
+        "the tool is given this value by the application, not by the model, at $.account"
+    )
+
+
+class OldOrder(V1BaseModel):
+    """Order, as pydantic 1 wrote it."""
+
+    count: int
+
+
+def test_a_tool_with_a_model_of_pydantic_1_converts_as_it_does() -> None:
+    made = StructuredTool(name="old", description="Old.", args_schema=OldOrder, func=lambda: "")
+    assert ToolSchema(made).validate({"count": "3"}) is None
+    assert ToolSchema(made).validate({"count": "many"}) is not None
+    assert ToolSchema(made).validate({}) == "Field required at $.count"
+
+
 # Sets of tools.
+
+
+@pytest.mark.parametrize(
+    "one", [add, look, Order, "add", MCP, 5, None, AIMessage(content="")], ids=lambda x: str(x)[:20]
+)
+def test_one_thing_is_no_list_of_tools(one: Any) -> None:
+    for take in (tool_schemas, ToolSet, *([ToolStreamParser] if one is not None else [])):
+        with pytest.raises(TypeError, match="list of tools"):
+            take(one)
 
 
 def test_a_mix_of_tools_by_name() -> None:

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.errors import GraphInterrupt
+from langgraph.types import Command
 
 from langchain_toolstream import ToolCallError, ToolMap, ToolSet, ToolStreamParser
 from tests.unit_tests.scripted import (
@@ -303,6 +304,40 @@ class TestEveryCall:
         assert whole.invoke("hi") == 0
         assert list(whole.stream("hi")) == [0]
         assert [count async for count in whole.astream("hi")] == [0]
+
+    @every_way
+    async def test_may_be_answered_by_several_messages_at_once(self, run: Run) -> None:
+        """As LangGraph's tools do that also update the state."""
+        update = Command(update={"seen": True})
+
+        def note(call_id: Annotated[str, InjectedToolCallId]) -> Any:
+            """Note."""
+            return [ToolMessage("Noted.", tool_call_id=call_id), update]
+
+        message, command = await run(ToolSet([note]).map(), [good("a", "note")])
+        assert (message.content, message.tool_call_id) == ("Noted.", "a")
+        assert command is update
+
+    @every_way
+    async def test_is_answered_under_its_own_id(self, run: Run) -> None:
+        """Whatever id a tool gives the message that it makes."""
+
+        def note() -> ToolMessage:
+            """Note."""
+            return ToolMessage("Noted.", tool_call_id="")
+
+        (message,) = await run(ToolSet([note]).map(), [good("a", "note")])
+        assert (message.content, message.tool_call_id) == ("Noted.", "a")
+
+    @every_way
+    async def test_is_answered_when_its_tool_cancels_itself(self, run: Run) -> None:
+        def leave() -> None:
+            """Leave."""
+            raise asyncio.CancelledError
+
+        (message,) = await run(ToolSet([leave]).map(), [good("a", "leave")])
+        assert (message.status, message.tool_call_id) == ("error", "a")
+        assert "cancelled itself" in message.content
 
     async def test_that_raises_raises_and_stops_the_others(self, tasks: Tasks) -> None:
         async def ask() -> None:
@@ -1098,10 +1133,15 @@ class TestWrongInput:
             good("a", "add", a=1, b=2),
             [{"type": "add", "args": {"a": 1, "b": 2}}],  # JsonOutputToolsParser
             [{"a": 1, "b": 2}],  # JsonOutputKeyToolsParser
+            [{"name": "add", "args": {"a": 1, "b": 2}}],
+            [{"name": "add", "id": "a"}],
             ["add"],
             None,
         ],
-        ids=["message", "text", "call", "no call", "arguments", "names", "none"],
+        ids=[
+            *("message", "text", "call", "no call", "arguments", "no id", "no args", "names"),
+            "none",
+        ],
     )
     async def test_is_a_type_error_that_says_what_to_do(self, wrong: Any) -> None:
         runner = ToolSet([add]).map()
@@ -1129,6 +1169,30 @@ class TestWrongInput:
             await within(a_list(tasks.set().map().atransform(source())))
         assert tasks.cancelled == ["a"]
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    @pytest.mark.parametrize("limit", [0, -1, "2", 1.5, True])
+    async def test_is_a_limit_that_is_none(self, limit: Any) -> None:
+        runner = ToolSet([add]).map()
+        config: RunnableConfig = {"max_concurrency": limit}
+        for run in (map_run, map_stream, map_arun, map_astream):
+            with pytest.raises(ValueError, match="max_concurrency has to be an integer above 0"):
+                await run(runner, [good("a", "add", a=1, b=2)], config)
+
+
+async def map_run(runner: ToolMap, calls: list[Call], config: "RunnableConfig") -> None:
+    runner.invoke(calls, config)
+
+
+async def map_stream(runner: ToolMap, calls: list[Call], config: "RunnableConfig") -> None:
+    list(runner.stream(calls, config))
+
+
+async def map_arun(runner: ToolMap, calls: list[Call], config: "RunnableConfig") -> None:
+    await runner.ainvoke(calls, config)
+
+
+async def map_astream(runner: ToolMap, calls: list[Call], config: "RunnableConfig") -> None:
+    await a_list(runner.astream(calls, config))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Annotated, Any
 
 import pytest
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import (
     BaseTool,
     InjectedToolCallId,
@@ -125,6 +125,34 @@ class TestASequence:
     def test_takes_no_name_twice(self) -> None:
         with pytest.raises(ValueError, match="'add'"):
             ToolSet([add, search, StructuredTool.from_function(add)])
+
+
+class TestMistakes:
+    """Of whoever makes a set, said at once."""
+
+    @pytest.mark.parametrize("timeout", ["3", 0, -1, [1]])
+    def test_in_the_timeout(self, timeout: Any) -> None:
+        with pytest.raises(ValueError, match="timeout has to be a number of seconds above 0"):
+            ToolSet([add], timeout=timeout)
+
+    @pytest.mark.parametrize("read_only", [1, 0.5, None])
+    def test_in_what_is_read_only(self, read_only: Any) -> None:
+        with pytest.raises(TypeError, match="read_only takes True, names or a predicate"):
+            ToolSet([add], read_only=read_only)
+
+    @pytest.mark.parametrize("order", ["x", None, 1])
+    def test_in_the_order(self, order: Any) -> None:
+        with pytest.raises(ValueError, match="order is one of 'completed', 'called', got"):
+            ToolSet([add]).map(order=order)
+
+    @pytest.mark.parametrize(
+        "call", [AIMessage(content=""), [good("a", "add", a=1, b=2)], "add", {"name": "add"}]
+    )
+    async def test_in_the_call(self, call: Any) -> None:
+        with pytest.raises(TypeError, match="A tool call"):
+            ToolSet([add]).invoke(call)
+        with pytest.raises(TypeError, match="A tool call"):
+            await ToolSet([add]).ainvoke(call)
 
 
 class TestACall:

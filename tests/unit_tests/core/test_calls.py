@@ -8,7 +8,6 @@ import pytest
 
 from langchain_toolstream.core.calls import (
     MAX_CALLS,
-    TRUNCATING_REASONS,
     ToolCallAssembler,
     is_truncating,
 )
@@ -255,17 +254,41 @@ def test_a_revoked_call_ends_at_once_and_only_once() -> None:
     assert message.close("stop") == []
 
 
+def test_what_another_reader_refused_before_the_call_was_announced_is_none() -> None:
+    message = ToolCallAssembler(TOOLS)
+    message.feed({"tool_calls": [f(0, "a")]})
+    refused = {"b": "It was contradicted."}
+    message.feed({"tool_calls": whole(1, "b", "save", FILE_TEXT)}, rejected=refused)
+    [_, call] = seen(message.close("tool_calls"))
+    check([call], [bad("save", "It was contradicted.", "b")])
+
+
+@pytest.mark.parametrize("args", [{"city": object()}, {"city": {1, 2}}, {(1, 2): "x"}], ids=str)
+def test_arguments_that_no_json_can_say_are_none(args: dict[Any, Any]) -> None:
+    [call] = run([[f(0, "a", "look", args)]])
+    check([call], [bad("look", "The arguments cannot be written as JSON")])
+
+
 # 5. Confirmed, or cut.
 
-CUT_REASONS = sorted(TRUNCATING_REASONS | {"LENGTH", "MAX_TOKENS"})
+CUT_REASONS = (
+    *("length", "abort", "repetition", "content_filter", "error"),  # vLLM
+    *("lengthlength", "tool_callslength"),  # of several chunks that were added up
+    *("max_tokens", "model_context_window_exceeded"),  # Anthropic
+    *("content_filtered", "guardrail_intervened", "malformed_tool_use"),  # Bedrock
+    *("MAX_TOKENS", "SAFETY", "RECITATION", "MALFORMED_FUNCTION_CALL", "SPII"),  # Google
+    *("max_output_tokens", "incomplete", "failed", "cancelled"),  # OpenAI's Responses API
+    *("model_length", "LENGTH"),  # Mistral, TGI
+)
+WHOLE_REASONS = (
+    *(None, "", "stop", "tool_calls", "function_call", "eos_token", "STOP", "STOP_SEQUENCE"),
+    *("end_turn", "tool_use", "stop_sequence", "pause_turn", "completed", "COMPLETE", "stopstop"),
+)
 
 
 def test_what_truncates() -> None:
-    assert {"length", "abort", "repetition", "content_filter"} <= TRUNCATING_REASONS
     assert all(is_truncating(reason) for reason in CUT_REASONS)
-    assert not any(
-        is_truncating(reason) for reason in (None, "", "stop", "tool_calls", "eos_token")
-    )
+    assert not any(is_truncating(reason) for reason in WHOLE_REASONS)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +318,10 @@ TRUNCATED: dict[str, tuple[list[Delta], list[Call]]] = {
     "several_open": (
         [[f(0, "a", "look", HEAD), f(1, "b", "save", FILE_TEXT)]],
         [bad("look", "not complete"), bad("save", "cut off")],
+    ),
+    "cut_in_the_first": (
+        [[f(0, "a", "save")], whole(1, "b", "look", OSLO_TEXT), [f(0, args=FILE_TEXT)]],
+        [bad("save", "cut off"), bad("look", "cut off")],
     ),
     "no_calls": ([[]], []),
 }
