@@ -290,7 +290,7 @@ async def test_an_unknown_model(vllm_server: VLLMServer, road: Road) -> None:
 class TestLeavingEarly:
     """A generation that nobody reads any more ends, long before it would."""
 
-    TOKENS = 1900
+    TOKENS = 60_000
 
     @pytest.fixture
     def endless(self, vllm_server: VLLMServer) -> ChatVLLM:

@@ -105,7 +105,9 @@ def _command(model: Path, port: int, arguments: tuple[str, ...]) -> list[str]:
         *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server"),
         *("--model", str(model), "--served-model-name", "tiny"),
         *("--host", HOST, "--port", str(port)),
-        *("--max-model-len", "2048", "--max-num-seqs", "8"),
+        # Far more than the model was trained on, so that a generation can be long enough to leave.
+        *("--hf-overrides", '{"max_position_embeddings": 65536}'),
+        *("--max-model-len", "65536", "--max-num-seqs", "8"),
         *("--dtype", "float32", "--enforce-eager"),
         *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
         # The reasoning parser takes text for thoughts unless it is told that there are none.
