@@ -12,7 +12,7 @@ UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 # What `make docs` runs: the tests that run every example of the README and the docs.
 DOCS_TESTS = $(wildcard tests/*/test_examples.py)
 
-.PHONY: help install test test_next integration_tests vllm lint type format bench demo docs clean
+.PHONY: help install test test_oldest integration_tests vllm lint type format bench demo docs clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,11 +30,11 @@ test: TEST_FILE ?= tests/unit_tests/
 test: $(STAMP) ## Run the unit tests, without network (TEST_FILE=... for some of them)
 	$(BIN)/python -m pytest --disable-socket --allow-unix-socket $(TEST_FILE)
 
-NEXT_CORE := langchain-core==1.8.1
+OLDEST := langchain-core==1.7.0 langchain-openai==1.7.0
 
-test_next: $(STAMP) ## Run the unit tests on a langchain-core newer than what resolves here
-	"$(UV)" pip install --quiet --no-deps --target $(VENV)/next "$(NEXT_CORE)"
-	PYTHONPATH=$(VENV)/next $(BIN)/python -m pytest --disable-socket --allow-unix-socket tests/unit_tests/
+test_oldest: $(STAMP) ## Run the unit tests on the oldest langchain-core and langchain-openai supported
+	"$(UV)" pip install --quiet --no-deps --target $(VENV)/oldest $(OLDEST)
+	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest --disable-socket --allow-unix-socket tests/unit_tests/
 
 integration_tests: TEST_FILE ?= tests/integration_tests/
 integration_tests: $(STAMP) ## Run the integration tests, over real HTTP (TEST_FILE=... for some of them)
