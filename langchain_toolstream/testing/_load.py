@@ -14,7 +14,7 @@ from typing import Any
 
 from langchain_toolstream.testing._recording import Recording
 
-# Of two that answer the same request, the first is taken: the model of `tiny` answers rightly.
+# Of two that answer the same request, the first is taken: the model of `tiny` is right more often.
 _BUNDLED = ("tiny.jsonl.gz", "vllm-0.32-live.jsonl.gz")
 
 
@@ -77,9 +77,9 @@ def bundled_recordings() -> list[Recording]:
     """Give the recordings that come with the package: a real vLLM 0.32 with tiny models.
 
     Those named `tiny_...` are of the model in `tests/integration_tests/tiny_model`, which answers
-    rightly. The others are of an earlier one that often does not, with one prompt in every tool
-    choice, streamed and not, with usage, reasoning and log probabilities, cut in each place,
-    and vLLM's own errors.
+    rightly but for the three cities of `tiny_3calls`. The others are of an earlier one that often
+    does not, with one prompt in every tool choice, streamed and not, with usage, reasoning and log
+    probabilities, cut in each place, and vLLM's own errors.
 
     ```python
     from langchain_toolstream.testing import bundled_recordings
