@@ -13,13 +13,13 @@ from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
-from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
 from langchain_toolstream.schema import tool_schemas
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
+from langchain_toolstream.vllm._request import VLLMRequests, token_limit, unstreamed
 from langchain_toolstream.vllm.errors import clear_errors, not_vllm
 
 DEFAULT_BASE = "http://localhost:8000/v1"
@@ -34,7 +34,7 @@ _ONE_LOOP = {"Connection": "close"}
 # at `[DONE]`, without waiting for what a server may send behind it.
 
 
-class ChatVLLM(BaseChatOpenAI):
+class ChatVLLM(VLLMRequests):
     """Chat model served by vLLM, with tool calls that are calls.
 
     Setup:
@@ -227,30 +227,24 @@ class ChatVLLM(BaseChatOpenAI):
             [failed], exception_key="parsing_error"
         )
 
-    def _get_request_payload(
-        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
-        # vLLM answers 400 to an empty list of tools, and drops calls under an explicit null.
-        if not payload.get("tools", True):
-            del payload["tools"]
-            payload.pop("tool_choice", None)
-        if payload.get("tool_choice", True) is None:
-            del payload["tool_choice"]
-        return payload
-
-    def _streaming_payload(
+    def _payload(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
         stream_usage: bool | None,  # noqa: FBT001
         kwargs: dict[str, Any],
     ) -> dict[str, Any]:
-        kwargs = {**kwargs, "stream": True}
-        if self._should_stream_usage(stream_usage, **kwargs):
-            options = kwargs.get("stream_options") or {}
-            kwargs["stream_options"] = {**options, "include_usage": True}
-        return self._get_request_payload(messages, stop=stop, **kwargs)
+        is_off = self._streaming_disabled(**kwargs)
+        options = kwargs.get("stream_options") or self.model_kwargs.get("stream_options") or {}
+        if self._should_stream_usage(stream_usage, stream_options=options):
+            options = {**options, "include_usage": True}
+        kwargs = {**kwargs, "stream": True, "stream_options": options}
+        payload = self._get_request_payload(messages, stop=stop, **kwargs)
+        if is_off or unstreamed(payload):
+            payload["stream"] = False
+        if not (payload["stream"] and options):
+            del payload["stream_options"]
+        return payload
 
     def _stream(
         self,
@@ -261,7 +255,7 @@ class ChatVLLM(BaseChatOpenAI):
         stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        payload = self._payload(messages, stop, stream_usage, kwargs)
         reading = _reading(payload)
         builder = ChunkBuilder(reading)
         for events in self._read(payload, reading):
@@ -279,7 +273,7 @@ class ChatVLLM(BaseChatOpenAI):
         stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        payload = self._payload(messages, stop, stream_usage, kwargs)
         reading = _reading(payload)
         builder = ChunkBuilder(reading)
         async with aclosing(self._aread(payload, reading)) as batches:
@@ -298,7 +292,7 @@ class ChatVLLM(BaseChatOpenAI):
         stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        payload = self._payload(messages, stop, stream_usage, kwargs)
         reading = _reading(payload)
         for _ in self._read(payload, reading):
             pass
@@ -313,7 +307,7 @@ class ChatVLLM(BaseChatOpenAI):
         stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        payload = self._streaming_payload(messages, stop, stream_usage, kwargs)
+        payload = self._payload(messages, stop, stream_usage, kwargs)
         reading = _reading(payload)
         async for _ in self._aread(payload, reading):
             pass
@@ -363,8 +357,7 @@ def _reading(payload: dict[str, Any]) -> Reading:
     tools = {str(tool.get("function", tool).get("name")): tool for tool in payload.get("tools", ())}
     # Tools convert what a model writes ("3" for an integer), so that is no reason to refuse here.
     schemas = tool_schemas(tools.values(), coerce=True) if tools else None
-    limit = payload.get("max_completion_tokens") or payload.get("max_tokens")
-    return Reading(schemas, max_tokens=limit)
+    return Reading(schemas, max_tokens=token_limit(payload))
 
 
 def _first(models: Any, base_url: str) -> str:

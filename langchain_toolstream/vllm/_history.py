@@ -1,0 +1,115 @@
+"""What the model said before, as vLLM and chat templates can take it.
+
+vLLM refuses arguments that are no text, and reads text that is no JSON object as `{}`: a call that
+was never made. `docs/decisions/0006-an-invalid-call-in-the-history.md` says what is sent instead.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages.tool import InvalidToolCall
+
+from langchain_toolstream.vllm._reading import mismatched_bracket
+
+INVALID_ARGUMENTS = "invalid_arguments"
+"""The one argument under which a call that is none is shown to the model: its text."""
+
+_has_surrogate = re.compile("[\ud800-\udfff]").search
+
+
+def assistant_turn(message: AIMessage, sent: dict[str, Any]) -> dict[str, Any]:
+    """Complete what langchain-openai makes of a message.
+
+    Args:
+        message: The message.
+        sent: What langchain-openai would send.
+
+    Returns:
+        The same with JSON objects as the arguments of all calls, and with `reasoning`.
+    """
+    if message.tool_calls or message.invalid_tool_calls:
+        calls = [_call(one["id"], one["name"], one["args"]) for one in message.tool_calls]
+        calls += [
+            _call(one["id"], one["name"], {INVALID_ARGUMENTS: _written(one, message)})
+            for one in message.invalid_tool_calls
+        ]
+        sent = {**sent, "tool_calls": calls}
+    elif isinstance(legacy := sent.get("tool_calls"), list):
+        sent = {**sent, "tool_calls": [_legacy_call(call) for call in legacy]}
+    if reasoning := _reasoning(message):
+        sent = {**sent, "reasoning": reasoning}
+    return sent
+
+
+def _call(call_id: str | None, name: str | None, arguments: Any) -> dict[str, Any]:
+    function = {"name": name or "", "arguments": _json(arguments)}
+    return {"type": "function", "id": call_id or "", "function": function}
+
+
+def _legacy_call(call: dict[str, Any]) -> dict[str, Any]:
+    """A call as the OpenAI API has it, in `additional_kwargs`."""
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        return call
+    arguments = function.get("arguments") or {}
+    if isinstance(arguments, str):
+        arguments = _object(arguments)
+    return _call(call.get("id"), function.get("name"), arguments)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {INVALID_ARGUMENTS: text}
+
+
+def _written(call: InvalidToolCall, message: AIMessage) -> str:
+    """What the model wrote, without the bracket that `ChunkBuilder` put behind it."""
+    text = call["args"] or ""
+    told = message.response_metadata.get("invalid_tool_calls")
+    # langchain-core drops the error of a call when it sums chunks, and only chunks get a bracket.
+    is_summed = not call.get("error") and isinstance(told, Mapping) and call["id"] in told
+    return without_bracket(text) if is_summed else text
+
+
+def without_bracket(text: str) -> str:
+    """Take back what `mismatched_bracket` gave.
+
+    A text that was cut in a string got a quote and a bracket, any other a bracket. Where both can
+    have been, the string is the likelier one.
+
+    Args:
+        text: A text that ends with it.
+
+    Returns:
+        The text before it, at most a closing quote shorter than it was.
+    """
+    for size in (2, 1):
+        before = text[:-size]
+        if len(text) >= size and mismatched_bracket(before) == text[-size:]:
+            return before
+    return text
+
+
+def _reasoning(message: AIMessage) -> str:
+    said = message.additional_kwargs.get("reasoning_content")
+    if isinstance(said, str) and said:
+        return said
+    blocks = message.content if isinstance(message.content, list) else []
+    pieces = [
+        block.get("reasoning")
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") == "reasoning"
+    ]
+    return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    # Half a character cannot be encoded, but it can be escaped.
+    return json.dumps(value) if _has_surrogate(text) else text
