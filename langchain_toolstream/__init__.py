@@ -2,10 +2,17 @@
 
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
 from langchain_toolstream.tools import ToolMap, ToolSet
-from langchain_toolstream.vllm import ChatVLLM, VLLMError
+from langchain_toolstream.vllm import (
+    ChatVLLM,
+    RepetitionDetection,
+    StructuredOutputs,
+    VLLMError,
+)
 
 __all__ = [
     "ChatVLLM",
+    "RepetitionDetection",
+    "StructuredOutputs",
     "ToolCallError",
     "ToolMap",
     "ToolSet",

@@ -1,5 +1,6 @@
 """The chat model for vLLM, and all that only vLLM needs."""
 
+from langchain_toolstream.vllm._fields import RepetitionDetection, StructuredOutputs
 from langchain_toolstream.vllm.chat_models import ChatVLLM
 from langchain_toolstream.vllm.errors import (
     VLLMAuthenticationError,
@@ -15,6 +16,8 @@ from langchain_toolstream.vllm.errors import (
 
 __all__ = [
     "ChatVLLM",
+    "RepetitionDetection",
+    "StructuredOutputs",
     "VLLMAuthenticationError",
     "VLLMConnectionError",
     "VLLMContextOverflowError",

@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.messages import AIMessage
-from langchain_core.messages.tool import InvalidToolCall
+from langchain_core.messages import AIMessage, InvalidToolCall
 
 from langchain_toolstream.vllm._reading import mismatched_bracket
 

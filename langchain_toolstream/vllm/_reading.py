@@ -8,10 +8,8 @@ from typing import Any
 
 import pydantic_core
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_openai.chat_models.base import _create_usage_metadata
 
 from langchain_toolstream.core.calls import CompletionStream, is_truncating
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
@@ -26,6 +24,7 @@ from langchain_toolstream.core.events import (
     ToolCallStart,
 )
 from langchain_toolstream.schema import ToolSchema
+from langchain_toolstream.vllm._details import Details, usage_metadata
 from langchain_toolstream.vllm.errors import not_vllm
 from langchain_toolstream.vllm.sse import MAX_EVENT_SIZE, SSEDecoder
 
@@ -55,8 +54,7 @@ class Reading:
         self._sse = SSEDecoder()
         self._completion = CompletionStream(schemas, max_tokens=max_tokens)
         self._events: dict[int, list[Event]] = {}
-        self._info: dict[str, Any] = {}
-        self._logprobs: dict[int, list[Any]] = {}
+        self._details = Details()
 
     def feed(self, data: bytes) -> list[tuple[int, Event]]:
         """Take the next bytes of an event stream.
@@ -95,15 +93,7 @@ class Reading:
         return self._feed_chunk(_object(body))
 
     def _feed_chunk(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
-        for key, name in _INFO_FIELDS.items():
-            if (value := chunk.get(name)) is not None:
-                self._info[key] = value
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and isinstance(logprobs := choice.get("logprobs"), dict):
-                self._logprobs.setdefault(choice.get("index") or 0, []).extend(
-                    logprobs.get("content") or []
-                )
+        self._details.feed(chunk)
         return self._keep(self._completion.feed(chunk))
 
     @property
@@ -151,13 +141,13 @@ class Reading:
             choice: The index of the message.
             finish: Its end.
         """
-        info = dict(self._info)
+        info = self._details.of(choice)
+        if self._completion.usage is not None:
+            info["token_usage"] = dict(self._completion.usage)
         if finish is not None:
             info["finish_reason"] = finish.finish_reason
             if finish.stop_reason is not None:
                 info["stop_reason"] = finish.stop_reason
-        if logprobs := self._logprobs.get(choice):
-            info["logprobs"] = {"content": logprobs}
         return info
 
     def result(self) -> ChatResult:
@@ -166,23 +156,22 @@ class Reading:
         Returns:
             A generation for every choice; each message has the error of each invalid call.
         """
-        generations = [
-            ChatGeneration(
-                message=self._message(events), generation_info=self.info(choice, _finish(events))
-            )
-            for choice, events in sorted(self._events.items())
-        ]
-        output = {
-            **self._info,
-            "token_usage": dict(self._completion.usage or {}),
-            "model_provider": PROVIDER,
-        }
+        usage = self._completion.usage
+        generations = []
+        for choice, events in sorted(self._events.items()):
+            message = self._message(events)
+            if not generations:  # the usage is that of all choices
+                message.usage_metadata = usage_metadata(usage)
+            info = self.info(choice, _finish(events))
+            if invalid := {e.id: e.error for e in events if isinstance(e, ToolCallInvalid)}:
+                info["invalid_tool_calls"] = invalid
+            generations.append(ChatGeneration(message=message, generation_info=info))
+        output = {"token_usage": dict(usage)} if usage is not None else {}
         return ChatResult(generations=generations, llm_output=output)
 
     @staticmethod
     def _message(events: list[Event]) -> AIMessage:
         reasoning = "".join(e.text for e in events if isinstance(e, ReasoningDelta))
-        finish = _finish(events)
         return AIMessage(
             content="".join(e.text for e in events if isinstance(e, TextDelta)),
             additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
@@ -196,7 +185,6 @@ class Reading:
                 for e in events
                 if isinstance(e, ToolCallInvalid)
             ],
-            usage_metadata=_usage(finish),
             response_metadata={"model_provider": PROVIDER},
         )
 
@@ -252,13 +240,6 @@ class Body:
 
 def _finish(events: list[Event]) -> MessageFinish | None:
     return next((event for event in events if isinstance(event, MessageFinish)), None)
-
-
-def _usage(finish: MessageFinish | None) -> UsageMetadata | None:
-    return _create_usage_metadata(dict(finish.usage)) if finish and finish.usage else None
-
-
-_INFO_FIELDS = {"model_name": "model", "system_fingerprint": "system_fingerprint", "id": "id"}
 
 
 @dataclass(slots=True)
@@ -352,7 +333,7 @@ class ChunkBuilder:
         info = self._reading.info(0, finish)
         if self._cut_told:
             del info["finish_reason"]  # a sum of chunks joins texts
-        return _chunk(usage_metadata=_usage(finish), chunk_position="last", info=info)
+        return _chunk(usage_metadata=usage_metadata(finish.usage), chunk_position="last", info=info)
 
 
 def _chunk(
@@ -407,10 +388,28 @@ def _object(payload: bytes) -> dict[str, Any]:
     raise ServerStreamError(msg)
 
 
+_MAX_DEPTH = 200
+"""Levels of JSON, as many as pydantic-core reads. What a server says has about ten."""
+
+
 def _lenient(payload: bytes) -> Any:
     """The standard library also reads a surrogate whose other half is in the next event."""
     try:
-        return json.loads(payload)
-    except ValueError as error:
-        msg = f"it sent an event that is no JSON: {payload[:80]!r}"
+        chunk = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        kind = "nested too deeply" if isinstance(error, RecursionError) else "no JSON"
+        msg = f"it sent an event that is {kind}: {payload[:80]!r}"
         raise ServerStreamError(msg) from error
+    level = [chunk]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for value in level for inner in _inside(value)]
+    if level:
+        msg = f"it sent an event that is nested too deeply: {payload[:80]!r}"
+        raise ServerStreamError(msg)
+    return chunk
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
 from langchain_toolstream.schema import tool_schemas
+from langchain_toolstream.vllm._details import add_usage
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
 from langchain_toolstream.vllm._request import VLLMRequests, token_limit, unstreamed
 from langchain_toolstream.vllm.errors import clear_errors, not_vllm
@@ -54,10 +55,16 @@ class ChatVLLM(VLLMRequests):
             `EMPTY` if there is none.
         model:
             Name of the model; unset, the first that the server has.
-        temperature, max_tokens, top_p, seed, stop, n, ...:
+        temperature, max_tokens, top_p, seed, stop, n, reasoning_effort, ...:
             As in `ChatOpenAI`.
+        top_k, min_p, structured_outputs, chat_template_kwargs, priority, ...:
+            All fields of vLLM's own, by its own names: see the list of fields.
         extra_body:
-            Further fields of the request, such as vLLM's `top_k` or `chat_template_kwargs`.
+            Fields that this class does not know.
+
+        All of them can be given to the model, to `bind` and to a call (`invoke(..., top_k=5)`).
+        The later counts, and `None` takes a field back. What `extra_body` names counts as if it
+        had been given by name in that place; at the model itself, `extra_body` counts.
 
         No `OPENAI_*` environment variable has any influence.
 
@@ -72,6 +79,12 @@ class ChatVLLM(VLLMRequests):
         As every chat model. `invoke` streams too, inside: the non-streaming answer of vLLM hides
         that it was cut (`finish_reason` says `tool_calls`, and the cut parameter is missing).
         Closing an iterator early closes the HTTP response, and the server stops generating.
+
+        Only what vLLM does not stream is asked for without: `prompt_logprobs`,
+        `kv_transfer_params` and `ec_transfer_params`. `stream` then gives the whole answer at
+        once. `disable_streaming=True` or `"tool_calling"`, `streaming=False`, and `stream=False`
+        for a call mean for the request what they mean for LangChain's methods. In an answer that
+        was not streamed and used up `max_tokens`, the last tool call is not trusted.
 
     Tool calling:
         ```python
@@ -94,10 +107,19 @@ class ChatVLLM(VLLMRequests):
         `content_blocks`.
 
     Token usage:
-        `usage_metadata`, streamed (in the last chunk) and not.
+        `usage_metadata`, streamed (in the last chunk) and not, with cached and reasoning tokens
+        where the server counts them. With `n` above 1 it is that of all choices, and the first
+        one has it; `generate` returns all choices, a stream shows the first.
 
     Response metadata:
-        `finish_reason`, `stop_reason`, `model_name`, `id`, `system_fingerprint`, `logprobs`.
+        The same after `invoke` and in the sum of a stream: `finish_reason`, `stop_reason`,
+        `model_name`, `id`, `system_fingerprint`, `token_usage` as the server sent it, and, where
+        they were asked for, `logprobs`, `token_ids`, `prompt_token_ids`, `prompt_text`,
+        `prompt_logprobs`, `kv_transfer_params`, `metrics`.
+
+    History:
+        Reasoning is sent back as `reasoning`. An invalid tool call is sent with its text under the
+        one argument `invalid_arguments`: vLLM would make `{}` of it.
 
     Raises:
         VLLMError: The server refused the request or cannot be reached; see `vllm.errors`.
@@ -226,6 +248,12 @@ class ChatVLLM(VLLMRequests):
         return RunnableMap(raw=bound) | parsed.with_fallbacks(
             [failed], exception_key="parsing_error"
         )
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        usage: dict[str, Any] = {}
+        for output in llm_outputs:
+            usage = add_usage(usage, (output or {}).get("token_usage", {}))
+        return {"token_usage": usage, "model_name": self.model_name}
 
     def _payload(
         self,
