@@ -38,9 +38,17 @@ def assistant_turn(message: AIMessage, sent: dict[str, Any]) -> dict[str, Any]:
         sent = {**sent, "tool_calls": calls}
     elif isinstance(legacy := sent.get("tool_calls"), list):
         sent = {**sent, "tool_calls": [_legacy_call(call) for call in legacy]}
+    if isinstance(content := sent.get("content"), list):
+        # A sum of v1 chunks keeps the pieces of an invalid call; vLLM knows no such part.
+        kept = [part for part in content if not _is_call_chunk(part)]
+        sent = {**sent, "content": kept or (None if "tool_calls" in sent else "")}
     if reasoning := _reasoning(message):
         sent = {**sent, "reasoning": reasoning}
     return sent
+
+
+def _is_call_chunk(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "tool_call_chunk"
 
 
 def _call(call_id: str | None, name: str | None, arguments: Any) -> dict[str, Any]:

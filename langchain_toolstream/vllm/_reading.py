@@ -157,7 +157,7 @@ class Reading:
             A generation for every choice; each message has the error of each invalid call.
         """
         usage = self._completion.usage
-        generations = []
+        generations: list[ChatGeneration] = []
         for choice, events in sorted(self._events.items()):
             message = self._message(events)
             if not generations:  # the usage is that of all choices
