@@ -62,8 +62,8 @@ def _legacy_call(call: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(function, Mapping):
         return call
     arguments = function.get("arguments") or {}
-    if isinstance(arguments, str):
-        arguments = _object(arguments)
+    if not isinstance(arguments, dict):
+        arguments = _object(arguments if isinstance(arguments, str) else _json(arguments))
     return _call(call.get("id"), function.get("name"), arguments)
 
 
@@ -79,8 +79,9 @@ def _written(call: InvalidToolCall, message: AIMessage) -> str:
     """What the model wrote, without the bracket that `ChunkBuilder` put behind it."""
     text = call["args"] or ""
     told = message.response_metadata.get("invalid_tool_calls")
-    # langchain-core drops the error of a call when it sums chunks, and only chunks get a bracket.
-    is_summed = not call.get("error") and isinstance(told, Mapping) and call["id"] in told
+    reason = told.get(call["id"]) if isinstance(told, Mapping) else None
+    # Only chunks get a bracket, and langchain-core drops or replaces the error when it sums them.
+    is_summed = reason is not None and call.get("error") != reason
     return without_bracket(text) if is_summed else text
 
 
