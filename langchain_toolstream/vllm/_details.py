@@ -117,13 +117,13 @@ def add_usage(left: Any, right: Any) -> Any:
         right: Likewise.
 
     Returns:
-        Their sum; where the two are not of one kind, the one that is something.
+        Their sum; where the two are not of one kind, the left one unless it is `None`.
     """
     if isinstance(left, dict) and isinstance(right, dict):
         return left | {name: add_usage(left.get(name), value) for name, value in right.items()}
     if isinstance(left, int | float) and isinstance(right, int | float):
         return left + right
-    return left if right is None else right
+    return right if left is None else left
 
 
 def _counts(usage: object) -> dict[str, int]:

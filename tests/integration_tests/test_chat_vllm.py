@@ -292,6 +292,25 @@ class TestMetadata:
             assert message.usage_metadata is not None
             assert message.usage_metadata["total_tokens"] == 8
 
+    @pytest.mark.parametrize("recording", STREAMS, ids=ids)
+    async def test_is_the_same_streamed_and_invoked(
+        self, server: ReplayServer, recording: Recording
+    ) -> None:
+        llm = bound(server, recording)
+        try:
+            expected = llm.invoke(QUESTION)
+        except StreamInterruptedError:
+            return
+        others = [
+            await llm.ainvoke(QUESTION),
+            total(llm.stream(QUESTION)),
+            total([one async for one in llm.astream(QUESTION)]),
+            await v2_end(llm),
+        ]
+        for message in others:
+            assert message.response_metadata == expected.response_metadata
+            assert message.usage_metadata == expected.usage_metadata
+
     def test_every_choice_is_generated(self) -> None:
         recording = BY_ID["n2_sampled"]
         with ReplayServer([recording]) as server:
