@@ -5,6 +5,7 @@ The model copies what it is asked for into calls and has learned no more than th
 """
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,14 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from langchain_core.runnables import Runnable, RunnableGenerator
 from langchain_core.tools import StructuredTool
 
-from langchain_toolstream import ChatVLLM, ToolSet, ToolStreamParser
+from langchain_toolstream import (
+    ChatVLLM,
+    RepetitionDetection,
+    StructuredOutputs,
+    ToolSet,
+    ToolStreamParser,
+)
+from langchain_toolstream.vllm._fields import FIELDS
 from langchain_toolstream.vllm.errors import VLLMNotFoundError
 from tests.integration_tests.vllm_server import VLLMServer
 
@@ -285,6 +293,73 @@ async def test_reasoning(vllm_server: VLLMServer, road: Road) -> None:
 async def test_an_unknown_model(vllm_server: VLLMServer, road: Road) -> None:
     with pytest.raises(VLLMNotFoundError, match="no-such-model"):
         await road(chat(vllm_server, model="no-such-model"), "Hello!")
+
+
+class TestFields:
+    # OpenAI's, and those that only the render endpoints read.
+    OTHERS = frozenset(
+        {
+            *("messages", "model", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"),
+            *("max_tokens", "max_completion_tokens", "n", "presence_penalty", "response_format"),
+            *("seed", "stop", "stream", "stream_options", "temperature", "top_p", "tools"),
+            *("tool_choice", "reasoning_effort", "parallel_tool_calls", "user"),
+            *("mm_payload", "return_mm_kwargs", "return_token_offsets"),
+        }
+    )
+
+    def test_are_those_of_the_server(self, vllm_server: VLLMServer) -> None:
+        schemas = vllm_server.openapi()["components"]["schemas"]
+        assert schemas["ChatCompletionRequest"]["properties"].keys() - self.OTHERS == FIELDS
+        for ours, theirs in (
+            (StructuredOutputs, "StructuredOutputsParams"),
+            (RepetitionDetection, "RepetitionDetectionParams"),
+        ):
+            names = {field.name for field in dataclasses.fields(ours)}
+            assert {one for one in schemas[theirs]["properties"] if one[0] != "_"} == names
+
+    @ROADS
+    async def test_are_taken(self, vllm_server: VLLMServer, road: Road) -> None:
+        llm = chat(
+            vllm_server,
+            structured_outputs={"choice": ["yes", "no"]},
+            return_token_ids=True,
+            logprobs=True,
+            cache_salt="salt",
+            request_id=None,
+            stop_token_ids=[3],
+            repetition_detection={"max_pattern_size": 8, "min_count": 5},
+        )
+        message = await answer(road, llm, "Hello!")
+        assert message.text in ("yes", "no")
+        metadata = message.response_metadata
+        assert metadata["token_ids"]
+        assert metadata["prompt_token_ids"]
+        assert metadata["logprobs"]["content"]
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["output_tokens"] == len(metadata["token_ids"])
+
+    @ROADS
+    async def test_what_is_not_streamed_is_returned(
+        self, vllm_server: VLLMServer, road: Road
+    ) -> None:
+        llm = chat(vllm_server, prompt_logprobs=1, max_tokens=200)
+        message = await answer(road, llm.bind_tools([add, multiply]), QUESTION)
+        assert calls(message) == CALLS
+        assert message.usage_metadata is not None
+        prompt = message.response_metadata["prompt_logprobs"]
+        assert len(prompt) == message.usage_metadata["input_tokens"]
+
+    @ROADS
+    async def test_an_invalid_call_is_taken_back(self, vllm_server: VLLMServer, road: Road) -> None:
+        llm = chat(vllm_server, max_tokens=20, return_prompt_text=True)
+        cut = await answer(road, llm.bind_tools([add, multiply]), QUESTION)
+        (invalid,) = cut.invalid_tool_calls
+        told = ToolMessage("It was cut off.", tool_call_id=invalid["id"] or "", status="error")
+        history = [HumanMessage(QUESTION), cut, told]
+        message = await answer(road, llm.bind_tools([add, multiply]), history)
+        prompt = message.response_metadata["prompt_text"]
+        assert '"invalid_arguments": ' in prompt
+        assert '"arguments": {}' not in prompt
 
 
 class TestLeavingEarly:

@@ -1,5 +1,6 @@
 """A real vLLM on this machine, serving the tiny model: started, waited for, and always stopped."""
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = REPOSITORY / ".vllm" / "bin" / "python"
@@ -49,6 +51,11 @@ class VLLMServer:
     def generated(self) -> int:
         """How many tokens the engine has generated since its start."""
         return self._metric("vllm:generation_tokens_total")
+
+    def openapi(self) -> dict[str, Any]:
+        """What the server says of its own requests and answers."""
+        described: dict[str, Any] = json.loads(_get(f"{self.root}/openapi.json"))
+        return described
 
     def _metric(self, name: str) -> int:
         lines = _get(f"{self.root}/metrics").splitlines()
