@@ -411,6 +411,6 @@ def _lenient(payload: bytes) -> Any:
     """The standard library also reads a surrogate whose other half is in the next event."""
     try:
         return json.loads(payload)
-    except ValueError as error:
-        msg = f"it sent an event that is no JSON: {payload[:80]!r}"
+    except (ValueError, RecursionError) as error:
+        msg = f"it sent an event that is no readable JSON ({error}): {payload[:80]!r}"
         raise ServerStreamError(msg) from error
