@@ -415,10 +415,28 @@ def _object(payload: bytes) -> dict[str, Any]:
     raise ServerStreamError(msg)
 
 
+_MAX_DEPTH = 200
+"""Levels of JSON, as many as pydantic-core reads. What a server says has about ten."""
+
+
 def _lenient(payload: bytes) -> Any:
     """The standard library also reads a surrogate whose other half is in the next event."""
     try:
-        return json.loads(payload)
+        chunk = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        msg = f"it sent an event that is no readable JSON ({error}): {payload[:80]!r}"
+        kind = "nested too deeply" if isinstance(error, RecursionError) else "no JSON"
+        msg = f"it sent an event that is {kind}: {payload[:80]!r}"
         raise ServerStreamError(msg) from error
+    level = [chunk]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for value in level for inner in _inside(value)]
+    if level:
+        msg = f"it sent an event that is nested too deeply: {payload[:80]!r}"
+        raise ServerStreamError(msg)
+    return chunk
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
