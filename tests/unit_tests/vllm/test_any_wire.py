@@ -154,13 +154,13 @@ def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
 CUTS = st.lists(st.integers(min_value=0, max_value=10_000), max_size=3)
 
 
-@settings(FUZZ, max_examples=400)
+@settings(FUZZ, max_examples=200)
 @given(st.lists(ANY_CHUNK, max_size=4), st.sampled_from(ENDS), CUTS)
 def test_any_events(chunks: list[Any], end: bytes, at: list[int]) -> None:
     read(cut(b"".join(map(event, chunks)) + end, at))
 
 
-@settings(FUZZ, max_examples=200)
+@settings(FUZZ, max_examples=100)
 @given(ANY_CHUNK, CUTS)
 def test_any_body(answer: Any, at: list[int]) -> None:
     read(cut(json.dumps(answer).encode(), at), JSON)
