@@ -12,7 +12,11 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_toolstream.core.calls import CompletionStream, is_truncating
-from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
+from langchain_toolstream.core.errors import (
+    IncompleteStreamError,
+    ServerStreamError,
+    StreamInterruptedError,
+)
 from langchain_toolstream.core.events import (
     Event,
     MessageFinish,
@@ -109,7 +113,11 @@ class Reading:
         """
         if self._error is not None:
             raise self._error
-        return self._keep(self._completion.close())
+        events = self._keep(self._completion.close())
+        if 0 not in self._events:
+            msg = f"The answer has no choice 0, which is the one that is read: {[*self._events]}."
+            raise IncompleteStreamError(msg)
+        return events
 
     def abort(self, reason: str) -> AIMessage:
         """Say that the answer was interrupted.

@@ -1,0 +1,91 @@
+"""Text and reasoning around calls, and calls that went into them."""
+
+import json
+
+from tests.unit_tests.core.messages import f
+from tests.unit_tests.vllm.wire import chunk
+from tests.unit_tests.wire.row import (
+    BOTH,
+    OSLO,
+    OSLO_TEXT,
+    PLAIN,
+    ROME_TEXT,
+    A,
+    Row,
+    arguments,
+    head,
+    sent,
+    text,
+)
+
+ROWS: dict[str, Row] = {
+    "24 a marker in a string ends the call": Row(
+        wire=sent(head(args='{"city": "a'), text(' in the name"}')),
+        invalid=[("get_weather", "not complete")],
+        content=' in the name"}',
+    ),
+    "24 a marker in a string begins a call": Row(
+        wire=sent(head(args='{"city": "a'), [f(1, "b", ' inside"}')]),
+        invalid=[("get_weather", "not complete"), ('inside"}', "is bound")],
+    ),
+    "33 white space around calls": Row(
+        wire=sent(text("\n\n"), PLAIN, text("\n"), head(args=ROME_TEXT, index=1), text(" ")),
+        calls=BOTH,
+        content="\n\n\n ",
+    ),
+    "34 markup in the text, and no call": Row(
+        wire=sent(text('<tool_call>{"name": "now", "arguments": {}}</tool_call>'), end="stop"),
+        content='<tool_call>{"name": "now", "arguments": {}}</tool_call>',
+        finish_reason="stop",
+    ),
+    "34 markup in the text, and the call": Row(
+        wire=sent(text('<function name="get_weather">'), PLAIN),
+        calls=[A],
+        content='<function name="get_weather">',
+    ),
+    "35 special tokens in the text": Row(
+        wire=sent(text("Hi<|im_end|>"), end="stop"),
+        content="Hi<|im_end|>",
+        finish_reason="stop",
+    ),
+    "36 text behind a call": Row(
+        wire=sent(PLAIN, text("Let me see.")), calls=[A], content="Let me see."
+    ),
+    "41 another tool than the forced one": Row(
+        wire=arguments("{}", name="now", end="stop"),
+        calls=[("a", "now", {})],
+        finish_reason="stop",
+    ),
+    "41 markup for arguments": Row(
+        wire=arguments('<tool_call>\n{"name": "get_weather", "arguments": ' + OSLO_TEXT + "}"),
+        invalid=[("get_weather", "not JSON")],
+    ),
+    "41 the envelope for arguments": Row(
+        wire=arguments(json.dumps({"name": "get_weather", "arguments": OSLO})),
+        invalid=[("get_weather", "Field required at $.city")],
+    ),
+    "42 reasoning": Row(
+        wire=sent(chunk(reasoning="h"), chunk(reasoning="mm"), PLAIN),
+        calls=[A],
+        reasoning="hmm",
+    ),
+    "42 reasoning_content": Row(
+        wire=sent(chunk(reasoning_content="h"), chunk(reasoning_content="mm"), PLAIN),
+        calls=[A],
+        reasoning="hmm",
+    ),
+    "42 both": Row(
+        wire=sent(
+            chunk(reasoning="h", reasoning_content="h"),
+            chunk(reasoning="mm", reasoning_content="mm"),
+            PLAIN,
+        ),
+        calls=[A],
+        reasoning="hmm",
+    ),
+    "43 a call in the reasoning": Row(
+        wire=sent(chunk(reasoning='<tool_call>{"name": "now"}'), end="stop"),
+        reasoning='<tool_call>{"name": "now"}',
+        finish_reason="stop",
+    ),
+}
