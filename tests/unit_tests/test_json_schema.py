@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_toolstream.schema import ToolSchema
-from tests.unit_tests.core.helpers import FUZZ
 
 
 def schema_of(field: Any, *, coerce: bool = False, **more: Any) -> ToolSchema:
@@ -358,7 +357,7 @@ DEFINED = {
 schemas = st.recursive(leaves, branches, max_leaves=6)
 
 
-@settings(FUZZ, max_examples=400)
+@settings(max_examples=400)
 @given(
     pair=schemas.flatmap(lambda schema: st.tuples(st.just(schema), fitting(schema))),
     coerce=st.booleans(),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import FakeMessagesListChatModel
@@ -736,7 +736,6 @@ SPLIT_AT = [st.sets(st.integers(1, max(1, len(args) - 1))) for *_, args in WIRE]
 
 
 class TestEverySplitting:
-    @settings(deadline=None)  # a busy machine is no failure
     @given(splits=st.tuples(*SPLIT_AT), together=st.lists(st.integers(1, 5)), early=st.booleans())
     def test_gives_the_same_calls(
         self, splits: tuple[set[int], ...], together: list[int], *, early: bool

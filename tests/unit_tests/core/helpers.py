@@ -6,13 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import HealthCheck, settings
-
 from langchain_toolstream.core.errors import JSONPath, JSONStreamError
 from langchain_toolstream.core.json import JSONEvent, JSONStream
-
-# How long an example takes says nothing on a busy machine; what must be fast has its own tests.
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def chunkings(text: str) -> Iterator[list[str]]:

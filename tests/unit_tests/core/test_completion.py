@@ -23,7 +23,6 @@ from langchain_toolstream.core.events import (
     ReasoningDelta,
     TextDelta,
 )
-from tests.unit_tests.core.helpers import FUZZ
 from tests.unit_tests.core.messages import (
     FILE,
     FILE_TEXT,
@@ -476,7 +475,7 @@ chunks = st.fixed_dictionaries(
 ) | st.dictionaries(st.sampled_from(["choices", "error", "usage", "object"]), junk, max_size=2)
 
 
-@settings(FUZZ, max_examples=300)
+@settings(max_examples=300)
 @given(sent=st.lists(chunks, max_size=8), bound=st.booleans(), fields=st.booleans())
 def test_whatever_comes_every_call_ends_once(
     *, sent: list[Chunk], bound: bool, fields: bool
@@ -494,7 +493,7 @@ def test_whatever_comes_every_call_ends_once(
         called(of_choice(events, choice))
 
 
-@settings(FUZZ, max_examples=500)
+@settings(max_examples=500)
 @given(
     sent=st.lists(st.lists(fragments, max_size=3), max_size=6), reason=reasons, cut=st.booleans()
 )
@@ -514,7 +513,7 @@ def test_whatever_comes_an_early_call_overtakes_no_write(
             assert repr({e.path[0]: e.value for e in named}) == repr(call.ready.args)
 
 
-@settings(FUZZ, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.lists(fragments, max_size=2), max_size=4))
 def test_however_entries_are_bundled_the_verdicts_are_the_same(sent: list[Any]) -> None:
     entries = [fragment for delta in sent for fragment in delta]

@@ -21,7 +21,6 @@ from langchain_toolstream.core.errors import (
 )
 from langchain_toolstream.core.json import MAX_DEPTH, MAX_LENGTH, JSONEvent, JSONStream
 from tests.unit_tests.core.helpers import (
-    FUZZ,
     assert_begins,
     chunkings,
     events_of,
@@ -481,7 +480,7 @@ def pieces(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> list[str]:
     return [text[i:j] for i, j in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
-@settings(FUZZ, max_examples=300)
+@settings(max_examples=300)
 @given(pieces(written))
 def test_valid_text_means_what_json_loads_says(pieces: list[str]) -> None:
     reading = read(pieces)
@@ -489,7 +488,7 @@ def test_valid_text_means_what_json_loads_says(pieces: list[str]) -> None:
     assert exact(reading.events) == exact(list(events_of(strictly("".join(pieces)))))
 
 
-@settings(FUZZ, max_examples=600)
+@settings(max_examples=600)
 @given(pieces(soup | st.builds(str.__add__, written, soup) | st.text(max_size=8)))
 @example(["\ud83d"])
 @example(["[trux", "yz]"])

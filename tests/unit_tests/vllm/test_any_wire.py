@@ -16,7 +16,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_toolstream import ToolStreamParser, VLLMError
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
 from langchain_toolstream.vllm._reading import Body, ChunkBuilder, Reading
-from tests.unit_tests.core.helpers import FUZZ
 from tests.unit_tests.vllm.test_reading import TOOLS, as_streamed
 from tests.unit_tests.vllm.wire import body, chunk, event, part
 
@@ -154,19 +153,19 @@ def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
 CUTS = st.lists(st.integers(min_value=0, max_value=10_000), max_size=3)
 
 
-@settings(FUZZ, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(ANY_CHUNK, max_size=4), st.sampled_from(ENDS), CUTS)
 def test_any_events(chunks: list[Any], end: bytes, at: list[int]) -> None:
     read(cut(b"".join(map(event, chunks)) + end, at))
 
 
-@settings(FUZZ, max_examples=100)
+@settings(max_examples=100)
 @given(ANY_CHUNK, CUTS)
 def test_any_body(answer: Any, at: list[int]) -> None:
     read(cut(json.dumps(answer).encode(), at), JSON)
 
 
-@settings(FUZZ, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from([b"data:", b"data: {", b"\n\n", b"event: error\n"]) | st.binary()),
     st.sampled_from([EVENTS, JSON, "text/html", ""]),

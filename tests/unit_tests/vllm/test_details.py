@@ -14,7 +14,6 @@ from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
 from langchain_toolstream.vllm._details import add_usage, usage_metadata
 from langchain_toolstream.vllm._reading import ChunkBuilder, Reading
-from tests.unit_tests.core.helpers import FUZZ
 from tests.unit_tests.vllm.wire import DONE, body, chunk, event, usage
 
 END = chunk(finish_reason="stop")
@@ -184,7 +183,6 @@ OF_CHOICE = (
 )  # fmt: skip
 
 
-@FUZZ
 @given(
     chunks=st.lists(
         st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4)
