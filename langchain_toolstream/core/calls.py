@@ -33,6 +33,8 @@ open ──root object closes──> closed ──message ends, nothing against 
 6. **Ready** is a call that may be started: a confirmed one; or, while the message goes on, a
    closed, valid call of a read-only tool, when every call before it is of a read-only tool too and
    ready or already known to be none. A read never overtakes a write that the model put before it.
+   A reader that cannot take a call back (`passed`) gets any tool's call in this way, but only when
+   the arguments of a later one are being written: what truncation can spoil is the last call.
 7. **No repair**, with one exception that loses nothing: arguments that are a JSON string which
    holds the object that the tool's schema asks for.
 
@@ -190,6 +192,8 @@ class ToolCallAssembler:
             validated and nothing is read-only.
         text: Whether to report `ToolCallDelta`, the arguments as text.
         fields: Whether to report `ArgumentDelta` and `ArgumentFinish`, field by field.
+        passed: Whether a call may become ready early when a later one is being written, whatever
+            its tool, instead of when its tool is read-only (rule 6).
 
     Example:
         ```python
@@ -209,11 +213,13 @@ class ToolCallAssembler:
         *,
         text: bool = True,
         fields: bool = False,
+        passed: bool = False,
     ) -> None:
         """Start before the first delta."""
         self._tools = tools
         self._text = text
         self._fields = fields
+        self._passed = passed
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._by_wire_id: dict[str, _Call] = {}
@@ -552,13 +558,19 @@ class ToolCallAssembler:
         """Rule 6, for the calls from the first that is not announced yet."""
         while self._next_ready < len(self._calls):
             call = self._calls[self._next_ready]
-            if call.spec is None or not call.spec.read_only:
+            if not self._may_be_early(call):
                 return
             if call.error is None and not call.reported_invalid:
                 if call.args is None:
                     return
                 self._be_ready(call, events, early=True)
             self._next_ready += 1
+
+    def _may_be_early(self, call: _Call) -> bool:
+        if self._passed:
+            last = self._last_written
+            return last is not None and call.index < last.index < self._next_start
+        return call.spec is not None and call.spec.read_only
 
     def _be_ready(self, call: _Call, events: list[CallEvent], *, early: bool) -> None:
         if call.ready or call.args is None:
@@ -613,6 +625,7 @@ class CompletionStream:
     Args:
         tools: The bound tools by name, as for `ToolCallAssembler`.
         fields: Likewise.
+        passed: Likewise.
         max_tokens: How many tokens the request allowed, where it said so.
 
     Attributes:
@@ -638,6 +651,7 @@ class CompletionStream:
         tools: Mapping[str, ToolSpec] | None = None,
         *,
         fields: bool = False,
+        passed: bool = False,
         max_tokens: int | None = None,
     ) -> None:
         """Start before the first chunk."""
@@ -648,6 +662,7 @@ class CompletionStream:
         self._whole = False
         self._tools = tools
         self._fields = fields
+        self._passed = passed
         self._messages: dict[int, ToolCallAssembler] = {}
         self._stop_reasons: dict[int, str | int] = {}
         self._text: dict[int, _Halves] = {}
@@ -685,7 +700,7 @@ class CompletionStream:
     ) -> None:
         message = self._messages.get(index)
         if message is None:
-            message = ToolCallAssembler(self._tools, fields=self._fields)
+            message = ToolCallAssembler(self._tools, fields=self._fields, passed=self._passed)
             self._messages[index] = message
         reason = _text(choice.get("finish_reason")) or None
         if reason and (index not in self.finish_reasons or is_truncating(reason)):

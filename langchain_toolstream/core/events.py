@@ -75,8 +75,9 @@ class ArgumentFinish:
 class ToolCallReady:
     """The call may be started now; sent once for every call that is ever to run.
 
-    Either the call is confirmed, or it is closed and read-only and may start early
-    (`early` is true). Only an early one can still be taken back, by a `ToolCallInvalid`.
+    Either the call is confirmed, or it is closed and may start early (`early` is true) because its
+    tool is read-only, or because a later call is being written where the reader asked for that.
+    Only an early one can still be taken back, by a `ToolCallInvalid`.
 
     `double_encoded` says that the arguments were a JSON string that held the object.
     """

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.messages import AIMessage, InvalidToolCall
+from langchain_core.messages import AIMessage
 
-from langchain_toolstream.vllm._reading import mismatched_bracket
+from langchain_toolstream.vllm._mark import without_mark
 
 INVALID_ARGUMENTS = "invalid_arguments"
 """The one argument under which a call that is none is shown to the model: its text."""
@@ -32,7 +32,7 @@ def assistant_turn(message: AIMessage, sent: dict[str, Any]) -> dict[str, Any]:
     if message.tool_calls or message.invalid_tool_calls:
         calls = [_call(one["id"], one["name"], one["args"]) for one in message.tool_calls]
         calls += [
-            _call(one["id"], one["name"], {INVALID_ARGUMENTS: _written(one, message)})
+            _call(one["id"], one["name"], {INVALID_ARGUMENTS: without_mark(one["args"] or "")})
             for one in message.invalid_tool_calls
         ]
         sent = {**sent, "tool_calls": calls}
@@ -73,35 +73,6 @@ def _object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {INVALID_ARGUMENTS: text}
-
-
-def _written(call: InvalidToolCall, message: AIMessage) -> str:
-    """What the model wrote, without the bracket that `ChunkBuilder` put behind it."""
-    text = call["args"] or ""
-    told = message.response_metadata.get("invalid_tool_calls")
-    reason = told.get(call["id"]) if isinstance(told, Mapping) else None
-    # Only chunks get a bracket, and langchain-core drops or replaces the error when it sums them.
-    is_summed = reason is not None and call.get("error") != reason
-    return without_bracket(text) if is_summed else text
-
-
-def without_bracket(text: str) -> str:
-    """Take back what `mismatched_bracket` gave.
-
-    A text that was cut in a string got a quote and a bracket, any other a bracket. Where both can
-    have been, the string is the likelier one.
-
-    Args:
-        text: A text that ends with it.
-
-    Returns:
-        The text before it, at most a closing quote shorter than it was.
-    """
-    for size in (2, 1):
-        before = text[:-size]
-        if len(text) >= size and mismatched_bracket(before) == text[-size:]:
-            return before
-    return text
 
 
 def _reasoning(message: AIMessage) -> str:

@@ -1,7 +1,6 @@
 """One answer of the server on its way to LangChain: the shared core of stream and invoke."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,13 +28,12 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.schema import ToolSchema
 from langchain_toolstream.vllm._details import Details, usage_metadata
+from langchain_toolstream.vllm._mark import invalid_mark
 from langchain_toolstream.vllm.errors import not_vllm
 from langchain_toolstream.vllm.sse import MAX_EVENT_SIZE, SSEDecoder
 
 PROVIDER = "vllm"
 _DONE = b"[DONE]"
-_outside = re.compile(r'["{}\[\]]').search
-_in_string = re.compile(r'"|\\.?', re.DOTALL).search
 
 
 class Reading:
@@ -44,19 +42,24 @@ class Reading:
     Args:
         schemas: The tools of the request by name, `None` if it had none.
         max_tokens: How many tokens the request allowed, if it said so.
+        passed: As for `ToolCallAssembler`.
 
     Attributes:
         done: Whether nothing follows: the server said so, or reported an error.
     """
 
     def __init__(
-        self, schemas: Mapping[str, ToolSchema] | None, *, max_tokens: int | None = None
+        self,
+        schemas: Mapping[str, ToolSchema] | None,
+        *,
+        max_tokens: int | None = None,
+        passed: bool = False,
     ) -> None:
         """Start before the first byte."""
         self.done = False
         self._error: StreamInterruptedError | None = None
         self._sse = SSEDecoder()
-        self._completion = CompletionStream(schemas, max_tokens=max_tokens)
+        self._completion = CompletionStream(schemas, max_tokens=max_tokens, passed=passed)
         self._events: dict[int, list[Event]] = {}
         self._details = Details()
 
@@ -129,7 +132,7 @@ class Reading:
             What had come, with all calls among the invalid ones.
         """
         self._keep(self._completion.abort(reason))
-        return self._message(self._events.get(0, []))
+        return self._message([_unconfirmed(event, reason) for event in self._events.get(0, [])])
 
     def _keep(self, events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
         for choice, event in events:
@@ -246,6 +249,13 @@ class Body:
         return events + self._reading.close()
 
 
+def _unconfirmed(event: Event, reason: str) -> Event:
+    if not isinstance(event, ToolCallFinish):
+        return event
+    args = json.dumps(event.args, ensure_ascii=False)
+    return ToolCallInvalid(id=event.id, name=event.name, args=args, error=reason, revoked=True)
+
+
 def _finish(events: list[Event]) -> MessageFinish | None:
     return next((event for event in events if isinstance(event, MessageFinish)), None)
 
@@ -266,9 +276,9 @@ class ChunkBuilder:
     """Make LangChain's chunks of the events of the first choice.
 
     Every chunk is clean: one entry for each call that it is about, ids and names once, arguments
-    that join to one JSON object. What is no call is closed by a bracket that does not match, so
-    that no later sum of chunks can read it as one (langchain-core reads what is cut as if it were
-    complete), and the reason stands in `response_metadata["invalid_tool_calls"]` by the call's id.
+    that join to one JSON object. What is no call ends in an `invalid_mark`, so that no later sum of
+    chunks can read it as one (langchain-core reads what is cut as if it were complete), and the
+    reason stands in `response_metadata["invalid_tool_calls"]` by the call's id.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -330,8 +340,8 @@ class ChunkBuilder:
                     self._written[event.id].append(event.args)
                     batch.calls.setdefault(event.id, []).append(event.args)
                 case ToolCallInvalid():
-                    bracket = mismatched_bracket("".join(self._written[event.id]))
-                    batch.calls.setdefault(event.id, []).append(bracket)
+                    mark = invalid_mark("".join(self._written[event.id]))
+                    batch.calls.setdefault(event.id, []).append(mark)
                     batch.invalid[event.id] = event.error
                 case MessageFinish():
                     batch.finish = event
@@ -354,35 +364,6 @@ def _chunk(
         **fields,
     )
     return ChatGenerationChunk(message=message, generation_info=info or None)
-
-
-def mismatched_bracket(text: str) -> str:
-    """Find what makes a text that was to be JSON unreadable for good.
-
-    langchain-core completes cut JSON by closing what is open (`parse_partial_json`), and gives up
-    only at a closing bracket that matches nothing.
-
-    Args:
-        text: The text so far, cut anywhere.
-
-    Returns:
-        A bracket that closes nothing in the text, behind the quote that ends an open string.
-    """
-    stack: list[str] = []
-    i, open_string, escaped = 0, False, False
-    while found := (_in_string if open_string else _outside)(text, i):
-        i = found.end()
-        mark = found.group()
-        if mark == '"':
-            open_string = not open_string
-        elif mark[0] == "\\":
-            escaped = len(mark) == 1  # the text ends in the middle of an escape
-        elif mark in "{[":
-            stack.append(mark)
-        elif stack:
-            stack.pop()
-    quote = '"' if open_string else ""
-    return quote * (1 + escaped) + ("}" if stack and stack[-1] == "[" else "]")
 
 
 def _object(payload: bytes) -> dict[str, Any]:

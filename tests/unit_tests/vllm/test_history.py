@@ -8,8 +8,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_openai.chat_models.base import _convert_message_to_dict
 
-from langchain_toolstream.vllm._history import assistant_turn, without_bracket
-from langchain_toolstream.vllm._reading import mismatched_bracket
+from langchain_toolstream.vllm._history import assistant_turn
+from langchain_toolstream.vllm._mark import invalid_mark
 
 
 def turn(message: AIMessage) -> dict[str, Any]:
@@ -62,25 +62,11 @@ def test_an_invalid_call_is_no_call_that_ran(text: str | None, name: str | None)
 @pytest.mark.parametrize(
     "text", ['{"a": 1', '{"a": [1', '{"a": "b', '{"a": "b\\"c', '{"a": {"b": "', "{", ""]
 )
-def test_our_own_bracket_is_not_the_models(text: str, error: str | None) -> None:
-    args = text + mismatched_bracket(text)
+def test_our_own_mark_is_not_the_models(text: str, error: str | None) -> None:
+    args = text + invalid_mark(text)
     call = invalid_tool_call(name="add", args=args, id="call_2", error=error)
-    told = {"invalid_tool_calls": {"call_2": "It was cut off."}}
-    message = AIMessage("", invalid_tool_calls=[call], response_metadata=told)
+    message = AIMessage("", invalid_tool_calls=[call])
     assert arguments(message) == [{"invalid_arguments": text}]
-    foreign = AIMessage("", invalid_tool_calls=[call])
-    assert arguments(foreign) == [{"invalid_arguments": args}]
-    whole = invalid_tool_call(name="add", args=args, id="call_2", error="It was cut off.")
-    message = AIMessage("", invalid_tool_calls=[whole], response_metadata=told)
-    assert arguments(message) == [{"invalid_arguments": args}]
-
-
-def test_taking_the_bracket_back_loses_at_most_a_quote() -> None:
-    text = '{"a": {"b": ["x \\\\ \\u00fc", 1.5, {}], "c": true}}'
-    for end in range(len(text) + 1):
-        before = without_bracket(text[:end] + mismatched_bracket(text[:end]))
-        assert before in (text[:end], text[:end] + '"', text[: end - 1])
-        assert before.rstrip('"') == text[:end].rstrip('"')
 
 
 @pytest.mark.parametrize(
