@@ -1,8 +1,15 @@
 """`ChatVLLM`: a chat model served by vLLM."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterator,
+)
+from contextlib import aclosing, closing, contextmanager
 from operator import itemgetter
 from typing import Any, Literal, Self
 
@@ -13,12 +20,14 @@ from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_protocol.protocol import MessagesData
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
 from langchain_toolstream.schema import tool_schemas
 from langchain_toolstream.vllm._details import add_usage
+from langchain_toolstream.vllm._protocol import ProtocolBuilder
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
 from langchain_toolstream.vllm._request import VLLMRequests, token_limit, unstreamed
 from langchain_toolstream.vllm.errors import clear_errors, not_vllm
@@ -100,7 +109,13 @@ class ChatVLLM(VLLMRequests):
         schema or was contradicted by later text is in `invalid_tool_calls`, on every path. `invoke`
         fills its `error`; behind a sum of streamed chunks, where langchain-core drops it, the
         reason is in `response_metadata["invalid_tool_calls"]` by the call's id, and `args` ends in
-        a bracket that matches nothing, which keeps the sum from reading the call as a valid one.
+        `]!`, a mark that no reader of JSON gets over, so nothing behind takes the call for one.
+
+    Protocol events:
+        `stream_events(version="v3")` finishes each call when its arguments are complete and those
+        of a later call are being written, which is before the message is confirmed: it may still
+        break off, and then the stream raises. What must not run for nothing waits for
+        `message-finish`.
 
     Reasoning:
         What the model thought is in `additional_kwargs["reasoning_content"]` and, as a block, in
@@ -311,6 +326,39 @@ class ChatVLLM(VLLMRequests):
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
 
+    def _stream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> Iterator[MessagesData]:
+        payload = self._payload(messages, stop, stream_usage, kwargs)
+        reading = _reading(payload, passed=True)
+        builder = ProtocolBuilder(reading, run_id=run_manager.run_id if run_manager else None)
+        with closing(self._read(payload, reading)) as batches:
+            for events in batches:
+                yield from builder.build(events)
+
+    async def _astream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[MessagesData]:
+        payload = self._payload(messages, stop, stream_usage, kwargs)
+        reading = _reading(payload, passed=True)
+        builder = ProtocolBuilder(reading, run_id=run_manager.run_id if run_manager else None)
+        async with aclosing(self._aread(payload, reading)) as batches:
+            async for events in batches:
+                for event in builder.build(events):
+                    yield event
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -341,7 +389,9 @@ class ChatVLLM(VLLMRequests):
             pass
         return reading.result()
 
-    def _read(self, payload: dict[str, Any], reading: Reading) -> Iterator[list[tuple[int, Event]]]:
+    def _read(
+        self, payload: dict[str, Any], reading: Reading
+    ) -> Generator[list[tuple[int, Event]]]:
         self._ensure_sync_client_available()
         base_url = str(self.openai_api_base)
         with _partial_message(reading), clear_errors(base_url):
@@ -380,12 +430,12 @@ class ChatVLLM(VLLMRequests):
                 yield body.close(response.http_response, base_url)
 
 
-def _reading(payload: dict[str, Any]) -> Reading:
+def _reading(payload: dict[str, Any], *, passed: bool = False) -> Reading:
     # vLLM takes two tools of one name; the last one decides.
     tools = {str(tool.get("function", tool).get("name")): tool for tool in payload.get("tools", ())}
     # Tools convert what a model writes ("3" for an integer), so that is no reason to refuse here.
     schemas = tool_schemas(tools.values(), coerce=True) if tools else None
-    return Reading(schemas, max_tokens=token_limit(payload))
+    return Reading(schemas, max_tokens=token_limit(payload), passed=passed)
 
 
 def _first(models: Any, base_url: str) -> str:
