@@ -3,14 +3,14 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
 
@@ -88,6 +88,18 @@ async def stream(chain: Runnable[Any, Any], messages: Messages) -> None:
 async def astream(chain: Runnable[Any, Any], messages: Messages) -> None:
     async for batch in chain.astream(QUESTION):
         messages.extend(batch)
+
+
+def bare(messages: Iterator[Any]) -> Iterator[Any]:
+    """What a step of a user's may leave of a stream: the calls."""
+    for message in messages:
+        yield message.model_copy(update={"response_metadata": {}})
+
+
+async def abare(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for message in messages:
+        for one in bare(iter([message])):
+            yield one
 
 
 Road = Callable[[Runnable[Any, Any], Messages], Awaitable[None]]
@@ -252,6 +264,31 @@ class TestSideEffects:
             for recording in quiet:
                 with pytest.raises(IncompleteStreamError):
                     await road(chain(chat(server, recording), runs.tools), [])
+        assert runs.count == {}
+
+    @roads
+    @pytest.mark.parametrize("recording", TRUNCATED.values(), ids=TRUNCATED)
+    async def test_none_behind_a_step_that_drops_the_metadata(
+        self, server: ReplayServer, recording: Recording, road: Road
+    ) -> None:
+        runs = Runs(read_only=False)
+        llm = chat(server, recording).bind_tools(runs.tools)
+        messages: Messages = []
+        step = RunnableGenerator(bare, abare)
+        await road(llm | step | ToolStreamParser(runs.tools) | runs.tools.map(), messages)
+        assert runs.count == {}
+        assert [one.tool_call_id for one in messages] == ["call_1"]
+
+    @roads
+    @pytest.mark.parametrize("output_version", ["v0", "v1"])
+    @pytest.mark.parametrize("recording", TRUNCATED.values(), ids=TRUNCATED)
+    async def test_none_behind_a_step_that_keeps_the_blocks_only(
+        self, server: ReplayServer, recording: Recording, output_version: str, road: Road
+    ) -> None:
+        runs = Runs(read_only=False)
+        llm = chat(server, recording, output_version=output_version).bind_tools(runs.tools)
+        step = RunnableLambda(lambda message: AIMessage(content=message.content_blocks))
+        await road(llm | step | ToolStreamParser(runs.tools) | runs.tools.map(), [])
         assert runs.count == {}
 
     async def test_none_without_the_chain_either(self, server: ReplayServer) -> None:
