@@ -1,9 +1,8 @@
 """The tool calls of a message, each as soon as it may be acted on."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import (
@@ -19,6 +18,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
 
+from langchain_toolstream._steps import astep, step
 from langchain_toolstream.core.calls import ToolCallAssembler, is_truncating
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
@@ -175,7 +175,8 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
         if not isinstance(result[0], ChatGeneration):
             return self.parse(result[0].text)
         reading = _Reading(self._schemas, self.on_invalid)
-        return [call for calls in reading.read([result[0].message]) for call in calls]
+        parts = chain(reading.feed(result[0].message), reading.close())
+        return [call for calls in parts for call in calls]
 
     async def aparse_result(self, result: list[Generation], *, partial: bool = False) -> list[Call]:
         """Parse a whole message, as `parse_result` does; nothing in it waits.
@@ -204,32 +205,16 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
             config: The configuration of the run.
             **kwargs: Passed on to the base class.
 
-        Yields:
+        Returns:
             Lists of the calls that became certain; see the class.
 
         Raises:
             ToolCallError: Something is no call, with `on_invalid="raise"`; behind all good calls.
             IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
         """
-        chunks = iter(input)
-        reading = _Reading(self._schemas, self.on_invalid)
+        return step(self, _Reading(self._schemas, self.on_invalid), input, config, **kwargs)
 
-        def read(_: Iterator[Any]) -> Iterator[list[Call]]:
-            return reading.read(chain(first, chunks))
-
-        try:
-            # The model's run starts with its first chunk, and before ours. The run's input is
-            # the one message that `reading` fills: the base class would add up all chunks for
-            # it, in quadratic time up to langchain-core 1.7.5, and read them all after a `break`.
-            first = [chunk for chunk in (next(chunks, None),) if chunk is not None]
-            yield from self._transform_stream_with_config(
-                iter([reading.trace]), read, config, run_type="parser", **kwargs
-            )
-        finally:
-            if close := getattr(chunks, "close", None):
-                close()
-
-    async def atransform(
+    def atransform(
         self,
         input: AsyncIterator[str | BaseMessage],  # noqa: A002
         config: RunnableConfig | None = None,
@@ -242,39 +227,10 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
             config: The configuration of the run.
             **kwargs: Passed on to the base class.
 
-        Yields:
+        Returns:
             See `transform`.
         """
-        chunks = aiter(input)
-        reading = _Reading(self._schemas, self.on_invalid)
-
-        async def read(_: AsyncIterator[Any]) -> AsyncIterator[list[Call]]:
-            for chunk in first:
-                if calls := reading.feed(chunk):
-                    yield calls
-            async for chunk in chunks:
-                if calls := reading.feed(chunk):
-                    yield calls
-            for calls in reading.last():
-                yield calls
-
-        async def trace() -> AsyncIterator[Any]:
-            yield reading.trace
-
-        try:
-            first = [chunk for chunk in (await anext(chunks, None),) if chunk is not None]
-            runs = cast(
-                "AsyncGenerator[list[Call]]",
-                self._atransform_stream_with_config(
-                    trace(), read, config, run_type="parser", **kwargs
-                ),
-            )
-            async with aclosing(runs):
-                async for calls in runs:
-                    yield calls
-        finally:
-            if aclose := getattr(chunks, "aclose", None):
-                await aclose()
+        return astep(self, _Reading(self._schemas, self.on_invalid), input, config, **kwargs)
 
 
 class _Reading:
@@ -293,13 +249,19 @@ class _Reading:
         self._must_give_a_reason = False
         self._taken = False
 
-    def read(self, chunks: Iterable[Any]) -> Iterator[list[Call]]:
-        for chunk in chunks:
-            if calls := self.feed(chunk):
-                yield calls
-        yield from self.last()
+    def feed(self, message: Any, /) -> list[list[Call]]:
+        calls = self._calls_of(message)
+        return [calls] if calls else []
 
-    def feed(self, message: Any) -> list[Call]:
+    def close(self) -> Iterator[list[Call]]:
+        """What the end brings; without any call an empty list, so that there is an output."""
+        calls = self._last_calls()
+        if calls or not self._taken:
+            yield calls
+        if self._invalid and not self._emit:
+            raise ToolCallError(self._calls, self._invalid)
+
+    def _calls_of(self, message: Any) -> list[Call]:
         if not isinstance(message, BaseMessage):
             msg = (
                 f"ToolStreamParser reads messages of a chat model, got {type(message).__name__}. "
@@ -335,7 +297,7 @@ class _Reading:
         self._finish_reason = next(filter(is_truncating, reasons), reasons[0])
         return self._finish_reason
 
-    def close(self) -> list[Call]:
+    def _last_calls(self) -> list[Call]:
         self.trace.content = "".join(self._text)
         if self._must_give_a_reason and self._finish_reason is None:
             msg = (
@@ -344,14 +306,6 @@ class _Reading:
             )
             raise IncompleteStreamError(msg)
         return self._take(self._assembler.close(self._finish_reason))
-
-    def last(self) -> Iterator[list[Call]]:
-        """What the end brings; without any call an empty list, so that there is an output."""
-        calls = self.close()
-        if calls or not self._taken:
-            yield calls
-        if self._invalid and not self._emit:
-            raise ToolCallError(self._calls, self._invalid)
 
     def _take(self, events: list[CallEvent]) -> list[Call]:
         taken: list[Call] = []

@@ -80,7 +80,7 @@ class ToolSchema:
         try:
             self._validate(args)
         except ValidationError as error:
-            return _describe(error, args)
+            return describe(error, args)
         except Exception as error:  # noqa: BLE001  (a validator of the user's may raise anything)
             return f"the tool's own validation raised {error!r}"
         return None
@@ -233,12 +233,18 @@ def _is_model(schema: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(schema, type) and issubclass(schema, BaseModel)
 
 
-def _describe(error: ValidationError, args: dict[str, Any]) -> str:
+def describe(error: ValidationError, value: Any) -> str:
+    """Say what does not fit, and where.
+
+    Args:
+        error: What validation raised.
+        value: The value that it was about.
+    """
     problems = error.errors(include_url=False, include_context=False)
     told = []
     for problem in problems[:_MAX_PROBLEMS]:
         missing = problem["type"] == "missing"
-        place = format_path(_place(problem["loc"], args, missing=missing))
+        place = format_path(_place(problem["loc"], value, missing=missing))
         got = "" if missing else f", got {_shown(problem['input'])}"
         told.append(f"{problem['msg']} at {place}{got}")
     if len(problems) > _MAX_PROBLEMS:
@@ -347,7 +353,7 @@ class _Compiler:
                 core_schema.str_schema,
                 min_length=_count(schema.get("minLength")),
                 max_length=_count(schema.get("maxLength")),
-                pattern=_pattern(schema.get("pattern")),
+                pattern=linear_pattern(schema.get("pattern")),
             ),
             strict=self._strict,
         )
@@ -489,8 +495,12 @@ def _holding(kind: Callable[..., CoreSchema], **keywords: Any) -> dict[str, Any]
     return kept
 
 
-def _pattern(pattern: Any) -> str | None:
-    """A pattern that means the same in pydantic-core's linear-time engine as in JSON Schema's."""
+def linear_pattern(pattern: Any) -> str | None:
+    """Keep a pattern only if pydantic-core's linear-time engine reads it as JSON Schema does.
+
+    Args:
+        pattern: What stands where a pattern should; that engine may still refuse it.
+    """
     if not isinstance(pattern, str) or any(sign in pattern for sign in ("&&", "--", "~~")):
         return None
     return pattern

@@ -10,18 +10,15 @@ from collections.abc import (
     Iterator,
 )
 from contextlib import aclosing, closing, contextmanager
-from operator import itemgetter
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import BaseMessage
-from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.runnables import Runnable
 from langchain_protocol.protocol import MessagesData
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
@@ -30,6 +27,7 @@ from langchain_toolstream.vllm._details import add_usage
 from langchain_toolstream.vllm._protocol import ProtocolBuilder
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
 from langchain_toolstream.vllm._request import VLLMRequests, token_limit, unstreamed
+from langchain_toolstream.vllm._structured import AnswerParser, Method, ask
 from langchain_toolstream.vllm.errors import clear_errors, not_vllm
 
 DEFAULT_BASE = "http://localhost:8000/v1"
@@ -211,58 +209,71 @@ class ChatVLLM(VLLMRequests):
 
     def with_structured_output(
         self,
-        schema: dict[str, Any] | type | None = None,
+        schema: Any = None,
         *,
-        method: Literal["function_calling", "json_mode", "json_schema"] = "function_calling",
+        method: Method = "json_schema",
         include_raw: bool = False,
         strict: bool | None = None,
         **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """Make the model answer in the form of a schema.
+    ) -> Runnable[LanguageModelInput, Any]:
+        r"""Make the model answer in a form that can be relied on.
 
         Args:
-            schema: A pydantic model, a `TypedDict` or a JSON schema as a dict.
-            method: `function_calling` forces a call of that form, `json_schema` constrains what
-                vLLM generates to it, `json_mode` only to JSON.
-            include_raw: Whether to return `raw`, `parsed` and `parsing_error` instead of the
-                parsed answer alone.
-            strict: As for `bind_tools`.
-            **kwargs: Passed on to `bind`.
+            schema: What the answer has to be.
+
+                - For `json_schema`, `function_calling` and `json_mode`: a pydantic model, a
+                  `TypedDict`, a dataclass or another type that pydantic knows, or a dict: a JSON
+                  schema, or an OpenAI function. `json_mode` also does without.
+                - For `regex` and `grammar`: the expression or grammar as text.
+                - For `choice`: texts or whole numbers, as a list, a `Literal` or an `Enum`.
+            method: How the model is made to.
+
+                - `json_schema`: vLLM generates nothing but JSON that fits the schema.
+                - `function_calling`: the answer is the arguments of a call that is forced.
+                - `json_mode`: vLLM generates nothing but JSON, and the prompt says which.
+                - `regex`, `choice`, `grammar`: vLLM's `structured_outputs`.
+            include_raw: Whether to return a dict of `raw` (the message), `parsed` and
+                `parsing_error` instead of the answer alone.
+            strict: For `json_schema` and `function_calling`: whether all properties are required
+                and no others allowed, whatever the schema says.
+            **kwargs: Further fields of the request, as for `bind`.
 
         Returns:
-            A runnable that gives a pydantic object if `schema` is a model, else a dict.
+            A runnable that gives an object of the class, a member of the `Enum`, text, or what the
+            JSON says. It streams dicts that grow, objects as soon as they are valid, and pieces of
+            text; the last one is the answer.
 
         Raises:
-            ValueError: There is no schema where the method needs one.
+            ValueError: The schema cannot be asked for by that method.
+
+        When run, it raises `OutputParserException`, or returns it as `parsing_error`, if the answer
+        was cut off (`finish_reason`), is not strict JSON or does not fit the schema; nothing is
+        completed or converted by guessing.
+
+        Example:
+            ```python
+            from typing import Literal
+
+            from langchain_toolstream import ChatVLLM
+
+            llm = ChatVLLM()
+            mood = llm.with_structured_output(Literal["good", "bad"], method="choice")
+            number = llm.with_structured_output(r"\d+", method="regex")
+            ```
         """
-        if method != "json_schema":
-            return super().with_structured_output(
-                schema, method=method, include_raw=include_raw, strict=strict, **kwargs
+        if "tools" in kwargs:
+            msg = (
+                "with_structured_output takes no tools: the answer would be either a call or the "
+                "structure. Bind them by bind_tools(tools, response_format=...)."
             )
-        if schema is None:
-            msg = "with_structured_output(method='json_schema') needs a schema."
             raise ValueError(msg)
-        description = convert_to_json_schema(schema, strict=strict)
-        form = {"name": description.get("title") or "answer", "schema": description}
-        bound = self.bind(
-            response_format={"type": "json_schema", "json_schema": form},
-            ls_structured_output_format={"kwargs": {"method": method}, "schema": description},
-            **kwargs,
-        )
-        parser: Runnable[Any, Any] = (
-            PydanticOutputParser(pydantic_object=schema)
-            if isinstance(schema, type) and issubclass(schema, BaseModel)
-            else JsonOutputParser()
-        )
-        if not include_raw:
-            return bound | parser
-        parsed = RunnablePassthrough.assign(
-            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
-        )
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=bound) | parsed.with_fallbacks(
-            [failed], exception_key="parsing_error"
-        )
+        asked = ask(schema, method, strict=strict)
+        fields = self._filter_disabled_params(**{**asked.fields, **kwargs})
+        if constraint := fields.pop("structured_outputs", None):
+            extra = {**(self.extra_body or {}), **fields.get("extra_body", {})}
+            fields["extra_body"] = {**extra, "structured_outputs": constraint}
+        bound = self.bind_tools([asked.tool], **fields) if asked.tool else self.bind(**fields)
+        return bound | AnswerParser(asked, include_raw=include_raw)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         usage: dict[str, Any] = {}

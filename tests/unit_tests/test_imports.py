@@ -16,9 +16,10 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
     "schema": {"core"},
-    "parser": {"core", "schema"},
+    "_steps": set(),
+    "parser": {"core", "schema", "_steps"},
     "partial": {"core", "schema"},
-    "vllm": {"core", "schema"},
+    "vllm": {"core", "schema", "_steps"},
     "tools": {"core", "schema", "parser", "partial"},
     "consume": {"core", "schema", "parser", "partial"},
     "agents": {"core", "schema", "parser", "partial", "tools", "consume"},
