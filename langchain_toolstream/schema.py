@@ -60,7 +60,7 @@ class ToolSchema:
             self.requires_arguments = any(f.is_required() for f in model.model_fields.values())
         else:
             parameters = _function(tool)["parameters"] or {}
-            self._validate = _json_schema_validator(
+            self._validate = json_schema_validator(
                 json.dumps(parameters, sort_keys=True), coerce=coerce or _converts(tool)
             ).validate_python
             self.requires_arguments = bool(parameters.get("required"))
@@ -274,11 +274,17 @@ def _shown(value: Any) -> str:
 
 
 @lru_cache(maxsize=512)
-def _json_schema_validator(schema: str, *, coerce: bool) -> SchemaValidator:
+def json_schema_validator(schema: str, *, coerce: bool) -> SchemaValidator:
+    """Compile a JSON schema.
+
+    Args:
+        schema: The schema, as JSON text.
+        coerce: As for `ToolSchema`.
+    """
     try:
         return SchemaValidator(_Compiler(json.loads(schema), coerce=coerce).compile())
     except SchemaError:  # a schema that contradicts itself refuses nothing
-        return SchemaValidator(core_schema.dict_schema())
+        return SchemaValidator(core_schema.any_schema())
 
 
 class _Compiler:

@@ -14,7 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from langchain_toolstream.schema import ToolSchema, describe, linear_pattern
+from langchain_toolstream.schema import describe, json_schema_validator, linear_pattern
 
 _HOLDERS = ("parameters", "schema", "input_schema")
 _CONSTRAINTS = frozenset(
@@ -149,10 +149,11 @@ class AnswerSchema:
         Raises:
             ValueError: It does not fit.
         """
-        if self.make is None:
-            return self._checked(value)
         try:
-            return self.make(json.dumps(value, allow_nan=False))
+            if self.make is not None:
+                return self.make(json.dumps(value, allow_nan=False))
+            schema = json.dumps(self.json, sort_keys=True)
+            json_schema_validator(schema, coerce=False).validate_python(value)
         except ValidationError as error:
             raise ValueError(describe(error, value)) from error
         except ValueError:
@@ -160,12 +161,6 @@ class AnswerSchema:
         except Exception as error:
             msg = f"the schema's own validation raised {error!r}"
             raise ValueError(msg) from error
-
-    def _checked(self, value: Any) -> Any:
-        function = {"name": self.name, "parameters": self.json}
-        tool = ToolSchema({"type": "function", "function": function})
-        if (problem := tool.validate(value)) is not None:
-            raise ValueError(problem)
         return value
 
 

@@ -328,9 +328,10 @@ class _Reading:
             return "".join(
                 part["args"] or "" for part in message.tool_call_chunks if part["index"] == 0
             )
-        self._wrong.extend(
-            str(call["error"]) for call in message.invalid_tool_calls if call["id"] not in told
-        )
+        for call in message.invalid_tool_calls:
+            if call["id"] not in told:
+                self._wrong.append(str(call["error"]))
+            return call["args"] or ""
         return json.dumps(message.tool_calls[0]["args"]) if message.tool_calls else ""
 
     def close(self) -> list[Any]:

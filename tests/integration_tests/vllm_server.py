@@ -120,6 +120,8 @@ def _command(model: Path, port: int, arguments: tuple[str, ...]) -> list[str]:
         # The reasoning parser takes text for thoughts unless it is told that there are none.
         *("--reasoning-parser", "qwen3"),
         *("--default-chat-template-kwargs", '{"enable_thinking": false}'),
+        # A model this small writes white space for ever where JSON allows it.
+        *("--structured-outputs-config", '{"disable_any_whitespace": true, "backend": "xgrammar"}'),
         *arguments,
     ]
 
