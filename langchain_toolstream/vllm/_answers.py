@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Literal, Self, get_args, get_origin, is_typeddict
+from typing import Any, Literal, Self, get_args, get_origin
 
 from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic_core import SchemaError, SchemaValidator, core_schema
+from typing_extensions import is_typeddict
 
 from langchain_toolstream.schema import describe, json_schema_validator, linear_pattern
 
