@@ -7,16 +7,20 @@ The model copies what it is asked for into calls and has learned no more than th
 import asyncio
 import dataclasses
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
+from enum import Enum
 from functools import reduce
 from operator import add as plus
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.runnables import Runnable, RunnableGenerator
 from langchain_core.tools import StructuredTool
+from pydantic import BaseModel, Field
 
 from langchain_toolstream import (
     ChatVLLM,
@@ -360,6 +364,58 @@ class TestFields:
         prompt = message.response_metadata["prompt_text"]
         assert '"invalid_arguments": ' in prompt
         assert '"arguments": {}' not in prompt
+
+
+class Pay(BaseModel):
+    """A payment."""
+
+    to: Annotated[str, Field(max_length=8)]
+    amount: Annotated[int, Field(ge=0, lt=100)]
+
+
+class Switch(BaseModel):
+    """A switch."""
+
+    on: bool
+
+
+class Color(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@ROADS
+@pytest.mark.parametrize(
+    ("schema", "method", "fits"),
+    [
+        (Pay, "json_schema", lambda found: type(found) is Pay),
+        (Pay.model_json_schema(), "json_schema", lambda found: Pay(**found)),
+        (list[Color], "json_schema", lambda found: set(found) <= set(Color)),
+        (Switch, "function_calling", lambda found: type(found) is Switch),
+        (None, "json_mode", lambda found: type(found) is dict),
+        (r"\d{3}-[ab]", "regex", re.compile(r"\d{3}-[ab]").fullmatch),
+        (Color, "choice", lambda found: found in Color),
+        (["yes", "no"], "choice", lambda found: found in ("yes", "no")),
+        ('root ::= "a" | "b"', "grammar", lambda found: found in ("a", "b")),
+    ],
+    ids=str,
+)
+async def test_structured_output(
+    llm: ChatVLLM, road: Road, schema: Any, method: Any, fits: Any
+) -> None:
+    # The grammar of a call takes white space without end, and so does the model.
+    fields = {"frequency_penalty": 0.5, "max_tokens": 200}
+    structured = llm.with_structured_output(schema, method=method, **fields)
+    found = await road(structured, "Hello!")
+    assert fits("".join(found) if method in ("regex", "grammar") else found[-1])
+
+
+@ROADS
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+async def test_a_cut_structure_is_none(llm: ChatVLLM, road: Road, method: Any) -> None:
+    structured = llm.with_structured_output(Pay, method=method, max_tokens=12)
+    with pytest.raises(OutputParserException, match="cut off"):
+        await road(structured, "Hello!")
 
 
 class TestLeavingEarly:
