@@ -269,9 +269,6 @@ class ChatVLLM(VLLMRequests):
             raise ValueError(msg)
         asked = ask(schema, method, strict=strict)
         fields = self._filter_disabled_params(**{**asked.fields, **kwargs})
-        if constraint := fields.pop("structured_outputs", None):
-            extra = {**(self.extra_body or {}), **fields.get("extra_body", {})}
-            fields["extra_body"] = {**extra, "structured_outputs": constraint}
         bound = self.bind_tools([asked.tool], **fields) if asked.tool else self.bind(**fields)
         return bound | AnswerParser(asked, include_raw=include_raw)
 
