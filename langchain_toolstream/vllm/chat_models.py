@@ -115,6 +115,17 @@ class ChatVLLM(VLLMRequests):
         break off, and then the stream raises. What must not run for nothing waits for
         `message-finish`.
 
+    Structured output:
+        `with_structured_output` by a schema, a regular expression, a choice or a grammar, each of
+        them a constraint of vLLM's:
+
+        ```python
+        greeting = llm.with_structured_output(r"Hello! .*", method="regex")
+        assert greeting.invoke("Hello!") == "Hello! How can I help you today?"
+        ```
+
+        An answer that was cut off or does not fit is never returned.
+
     Reasoning:
         What the model thought is in `additional_kwargs["reasoning_content"]` and, as a block, in
         `content_blocks`.
@@ -252,13 +263,20 @@ class ChatVLLM(VLLMRequests):
 
         Example:
             ```python
-            from typing import Literal
+            from pydantic import BaseModel
 
             from langchain_toolstream import ChatVLLM
 
+
+            class Multiply(BaseModel):
+                a: int
+                b: int
+
+
             llm = ChatVLLM()
-            mood = llm.with_structured_output(Literal["good", "bad"], method="choice")
+            product = llm.with_structured_output(Multiply)
             number = llm.with_structured_output(r"\d+", method="regex")
+            mood = llm.with_structured_output(["good", "bad"], method="choice")
             ```
         """
         if "tools" in kwargs:

@@ -1,10 +1,15 @@
 """The four documents that the project started from run, and print what they are about."""
 
+import ast
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.integration_tests.vllm_server import VLLMServer
 
 SEEDS = Path(__file__).parents[2] / "docs" / "examples" / "seeds"
 
@@ -16,8 +21,9 @@ PRINTED = {
         "content='60' name='add' tool_call_id=",
     ],
     "client_with_tools": [
-        "'args': {'city': 'Dallas', 'state': 'TX', 'unit': 'fahrenheit'}",
-        "It says: The weather in Dallas, TX is 85 degrees fahrenheit.",
+        "'name': 'get_current_weather', 'args': {'city': 'Dallas'}",
+        "'args': 'Dallas', 'id': None, 'index': 0, 'type': 'tool_call_chunk'}",
+        "\nThe result is: It is 85 degrees fahrenheit in Dallas.",
     ],
     "openai_tools_parsers": [
         "[GetWeather(location='北京')]",
@@ -34,18 +40,36 @@ PRINTED = {
 }
 
 
-@pytest.mark.parametrize("script", PRINTED)
-def test_runs(script: str) -> None:
+def printed(*command: str, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(SEEDS / "run.py"), script],
+        [sys.executable, "-W", "error", *command],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", PRINTED)
+def test_runs(script: str) -> None:
+    found = printed(str(SEEDS / "run.py"), script)
     for text in PRINTED[script]:
-        assert text in done.stdout
+        assert text in found
+
+
+@pytest.mark.timeout(300)  # Perhaps it has to wait for the server.
+def test_the_round_trip_on_a_real_server(vllm_server: VLLMServer) -> None:
+    script = SEEDS / "client_with_tools.py"
+    found = printed(str(script), VLLM_API_BASE=vllm_server.base_url)
+    assert "# Models:\n['tiny']\n" in found
+    (chunks,) = re.findall(r"# Chunks:\n(.*?)\n\n", found, re.DOTALL)
+    pieces = [ast.literal_eval(chunk) for chunk in chunks.splitlines()]
+    assert "".join(piece["args"] for piece in pieces) == '{"city": "Dallas"}'
+    assert found.count("'name': 'get_current_weather', 'args': {'city': 'Dallas'}") == 2
+    assert found.endswith("\nThe result is: It is 85 degrees fahrenheit in Dallas.\n")
 
 
 def test_every_script_is_run() -> None:

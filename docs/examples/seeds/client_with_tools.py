@@ -1,30 +1,36 @@
 """vLLM's chat completion client with tools: the full round trip, whole and streamed."""
 
+from typing import Literal
+
 from langchain_core.messages import HumanMessage
 
 from langchain_toolstream import ChatVLLM, ToolSet, ToolStreamParser
 
-llm = ChatVLLM(temperature=0)  # asks /v1/models for the model, as vLLM's example does
+llm = ChatVLLM(temperature=0)  # takes the first of these models
+
+print("# Models:")
+print([model.id for model in llm.root_client.models.list()])
 
 
-def get_current_weather(city: str, state: str, unit: str) -> str:
+def get_current_weather(
+    city: str, state: str = "", unit: Literal["celsius", "fahrenheit"] = "fahrenheit"
+) -> str:
     """Get the current weather in a given location.
 
     Args:
         city: The city to find the weather for, such as 'San Francisco'
         state: The two-letter abbreviation of the state, such as 'CA'
-        unit: The unit of the temperature, 'celsius' or 'fahrenheit'
+        unit: The unit of the temperature
     """
-    return f"The weather in {city}, {state} is 85 degrees {unit}."
+    place = f"{city}, {state}" if state else city
+    return f"It is 85 degrees {unit} in {place}."
 
 
 tools = ToolSet([get_current_weather], read_only=True)
 llm_with_tools = llm.bind_tools(tools)
-# The recorded model is tiny: it calls what it is told to call.
-question = 'Call get_current_weather {"city": "Dallas", "state": "TX", "unit": "fahrenheit"}'
-messages = [HumanMessage(question)]
+messages = [HumanMessage("What is the weather in Dallas?")]
 
-print("# Chat completion results:")
+print("\n# Chat completion results:")
 answer = llm_with_tools.invoke(messages)
 print(answer.tool_calls)
 

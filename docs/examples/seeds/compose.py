@@ -14,7 +14,11 @@ from langchain_toolstream.testing import Recording, bundled_recordings
 RECORDED = {recording.id: recording for recording in bundled_recordings()}
 CALLS = {
     "generate_random_ints": {"min": 0, "max": 9, "size": 10},
-    "get_current_weather": {"city": "Dallas", "state": "TX", "unit": "fahrenheit"},
+    "get_current_weather": {"city": "Dallas"},
+}
+QUESTIONS = {
+    "generate_random_ints": 'Call generate_random_ints {"min": 0, "max": 9, "size": 10}',
+    "get_current_weather": "What is the weather in Dallas?",
 }
 
 
@@ -66,7 +70,7 @@ def composed_recordings() -> list[Recording]:
     made = [
         Recording(
             id=f"composed_{name}",
-            request=_request(f"Call {name} {json.dumps(args)}", name),
+            request=_request(QUESTIONS[name], name),
             body=_body(_with(RECORDED["tiny_1call"], "tool_calls", _call(name, args))),
         )
         for name, args in CALLS.items()
@@ -75,16 +79,16 @@ def composed_recordings() -> list[Recording]:
     args = CALLS[name]
     function = {"name": name, "arguments": json.dumps(args)}
     call = {"id": f"composed-{name}", "type": "function", "function": function}
-    result = "The weather in Dallas, TX is 85 degrees fahrenheit."
+    result = "It is 85 degrees fahrenheit in Dallas."
     later = (
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": call["id"], "content": result},
     )
-    answer = _with(RECORDED["tiny_after_1call"], "content", _pieces(f"It says: {result}"))
+    answer = _with(RECORDED["tiny_after_1call"], "content", _pieces(f"The result is: {result}"))
     made.append(
         Recording(
             id=f"composed_after_{name}",
-            request=_request(f"Call {name} {json.dumps(args)}", name, *later),
+            request=_request(QUESTIONS[name], name, *later),
             body=_body(answer),
         )
     )
