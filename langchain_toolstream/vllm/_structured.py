@@ -1,59 +1,17 @@
-"""How `ChatVLLM.with_structured_output` asks for an answer, and reads it.
+"""The half of `ChatVLLM` that asks for structured answers."""
 
-The answer is text, or the arguments of the one call that the model was forced to make. It is read
-strictly: what was cut off, is no JSON or does not fit raises `OutputParserException`, and is never
-completed to something that parses.
-"""
-
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
-from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.utils import AddableDict
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.runnables import Runnable
 
-from langchain_toolstream._steps import astep, step
-from langchain_toolstream.core.calls import is_truncating
-from langchain_toolstream.core.errors import JSONStreamError
-from langchain_toolstream.core.json import JSONStream
+from langchain_toolstream.vllm._answer_parser import AnswerParser, Form, JSONForm, TextForm
 from langchain_toolstream.vllm._answers import AnswerSchema, choices, one_of, text_of
+from langchain_toolstream.vllm._request import VLLMRequests
 
 Method = Literal["json_schema", "function_calling", "json_mode", "regex", "choice", "grammar"]
-
-_MAX_SHOWN = 200
-
-_MORE = "Raise max_tokens, or ask for less."
-_MANY = 20
-_BLANKS = (
-    "The model wrote white space without end, which JSON allows: start vLLM with "
-    """--structured-outputs-config '{"disable_any_whitespace": true}'."""
-)
-
-
-class Form(Protocol):
-    """What a text becomes while it is written, and when it is complete."""
-
-    def feed(self, text: str) -> list[Any]:
-        """Take the next piece.
-
-        Returns:
-            What may be shown of the answer now.
-        """
-        ...
-
-    def close(self) -> list[Any]:
-        """Say that the text ended.
-
-        Returns:
-            The answer, unless it has been shown already.
-
-        Raises:
-            ValueError: The text is not what was asked for.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +72,13 @@ def _ask_text(schema: Any, method: Method) -> Ask:
         raise ValueError(msg)
     return Ask(
         fields={"structured_outputs": constraint},
-        form=lambda grows: _Text(read, grows=grows and may_grow),
+        form=lambda grows: TextForm(read, grows=grows and may_grow),
     )
 
 
 def _ask_json(answer: AnswerSchema | None, method: Method, strict: bool | None) -> Ask:  # noqa: FBT001
     def form(grows: bool) -> Form:  # noqa: FBT001
-        return _JSON(answer, grows=grows)
+        return JSONForm(answer, grows=grows)
 
     if answer is None or method == "json_mode":
         return Ask(fields={"response_format": {"type": "json_object"}}, form=form)
@@ -130,235 +88,79 @@ def _ask_json(answer: AnswerSchema | None, method: Method, strict: bool | None) 
     return Ask(fields=fields, form=form, tool=answer.tool(strict=strict))
 
 
-class _Text:
-    """Text as it is. Growing, its pieces are shown, which add up to it."""
+class VLLMStructures(VLLMRequests):
+    """A chat model whose answers can be made to have a form."""
 
-    def __init__(self, read: Callable[[str], Any], *, grows: bool) -> None:
-        self._read = read
-        self._grows = grows
-        self._pieces: list[str] = []
-
-    def feed(self, text: str) -> list[Any]:
-        self._pieces.append(text)
-        return [text] if self._grows else []
-
-    def close(self) -> list[Any]:
-        answer = self._read("".join(self._pieces))
-        return [] if self._grows and self._pieces else [answer]
-
-
-class _JSON:
-    """JSON of a schema. Growing, an object is shown each time that more of it is known.
-
-    A dict is shown from its first character on, an object of a class as soon as it validates.
-    Lists and texts are not shown before they are complete: what grows would be added up.
-    """
-
-    def __init__(self, schema: AnswerSchema | None, *, grows: bool) -> None:
-        self._schema = schema
-        self._grows = grows
-        self._json = JSONStream()
-        self._shown: list[Any] = []
-
-    def feed(self, text: str) -> list[Any]:
-        if self._json.error is not None:
-            return []  # `close` tells
-        try:
-            events = self._json.feed(text)
-        except JSONStreamError:
-            return []
-        if not (self._grows and events and isinstance(self._json.value, dict)):
-            return []
-        so_far = self._json.snapshot()
-        if self._schema is not None and self._schema.make is not None:
-            try:
-                so_far = self._schema.read(so_far)
-            except ValueError:
-                return []
-        return self._show(so_far)
-
-    def close(self) -> list[Any]:
-        self._json.close()
-        value = self._json.value
-        return self._show(value if self._schema is None else self._schema.read(value))
-
-    def _show(self, answer: Any) -> list[Any]:
-        if self._shown == [answer]:
-            return []
-        self._shown = [answer]
-        return self._shown
-
-
-class AnswerParser(Runnable[AIMessage, Any]):
-    """Read the structured answer of `ChatVLLM`.
-
-    Made by `ChatVLLM.with_structured_output`.
-    """
-
-    def __init__(self, asked: Ask, *, include_raw: bool) -> None:
-        """Keep how the answer is read."""
-        self._asked = asked
-        self._include_raw = include_raw
-
-    def _reading(self, *, grows: bool) -> "_Reading":
-        form = self._asked.form(grows and not self._include_raw)
-        return _Reading(form, in_call=self._asked.tool is not None, include_raw=self._include_raw)
-
-    def _read(self, message: AIMessage) -> Any:
-        reading = self._reading(grows=False)
-        parts = [*reading.feed(message), *reading.close()]
-        if not self._include_raw:
-            return parts[0]
-        raw, parsed = parts
-        return {**raw, **parsed}
-
-    def invoke(
+    def with_structured_output(
         self,
-        input: AIMessage,  # noqa: A002
-        config: RunnableConfig | None = None,
+        schema: Any = None,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
         **kwargs: Any,
-    ) -> Any:
-        """Read a whole answer.
+    ) -> Runnable[LanguageModelInput, Any]:
+        r"""Make the model answer in a form that can be relied on.
 
         Args:
-            input: The message.
-            config: The configuration of the run.
-            **kwargs: Ignored.
+            schema: What the answer has to be.
+
+                - For `json_schema`, `function_calling` and `json_mode`: a pydantic model, a
+                  `TypedDict`, a dataclass or another type that pydantic knows, or a dict: a JSON
+                  schema, or an OpenAI function. `json_mode` also does without.
+                - For `regex` and `grammar`: the expression or grammar as text.
+                - For `choice`: texts or whole numbers, as a list, a `Literal` or an `Enum`.
+            method: How the model is made to.
+
+                - `json_schema`: vLLM generates nothing but JSON that fits the schema.
+                - `function_calling`: the answer is the arguments of a call that is forced.
+                - `json_mode`: vLLM generates nothing but JSON, and the prompt says which.
+                - `regex`, `choice`, `grammar`: vLLM's `structured_outputs`.
+            include_raw: Whether to return a dict of `raw` (the message), `parsed` and
+                `parsing_error` instead of the answer alone.
+            strict: For `json_schema` and `function_calling`: `True` requires all properties and
+                allows no others, whatever the schema says; `False` leaves the arguments of a call
+                to the model, to be refused when they do not fit.
+            **kwargs: Further fields of the request, as for `bind`.
 
         Returns:
-            The answer, or a dict of `raw`, `parsed` and `parsing_error`.
+            A runnable that gives an object of the class, a member of the `Enum`, text, or what the
+            JSON says. It streams dicts that grow, objects as soon as they are valid, and pieces of
+            text; the last one is the answer.
 
         Raises:
-            OutputParserException: It is not what was asked for, without `include_raw`.
+            ValueError: The schema cannot be asked for by that method.
+
+        When run, it raises `OutputParserException`, or returns it as `parsing_error`, if the answer
+        was cut off (`finish_reason`), is not strict JSON or does not fit the schema; nothing is
+        completed or converted by guessing.
+
+        Example:
+            ```python
+            from pydantic import BaseModel
+
+            from langchain_toolstream import ChatVLLM
+
+
+            class Multiply(BaseModel):
+                a: int
+                b: int
+
+
+            llm = ChatVLLM()
+            product = llm.with_structured_output(Multiply)
+            number = llm.with_structured_output(r"\d+", method="regex")
+            mood = llm.with_structured_output(["good", "bad"], method="choice")
+            ```
         """
-        del kwargs
-        return self._call_with_config(self._read, input, config, run_type="parser")
-
-    async def ainvoke(
-        self,
-        input: AIMessage,  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Read a whole answer, as `invoke` does; nothing in it waits.
-
-        Args:
-            input: See `invoke`.
-            config: See `invoke`.
-            **kwargs: Ignored.
-
-        Returns:
-            See `invoke`.
-        """
-        del kwargs
-
-        async def read(message: AIMessage) -> Any:
-            return self._read(message)
-
-        return await self._acall_with_config(read, input, config, run_type="parser")
-
-    def transform(
-        self,
-        input: Iterator[AIMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[Any]:
-        """Read an answer while it streams.
-
-        Args:
-            input: The chunks of the message.
-            config: The configuration of the run.
-            **kwargs: Passed on to the run.
-
-        Returns:
-            The answer as far as it may be shown, at last the whole of it; with `include_raw`,
-            dicts that add up to what `invoke` returns.
-
-        Raises:
-            OutputParserException: It is not what was asked for, without `include_raw`.
-        """
-        return step(self, self._reading(grows=True), input, config, **kwargs)
-
-    def atransform(
-        self,
-        input: AsyncIterator[AIMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[Any]:
-        """Read an answer while it streams, as `transform` does.
-
-        Args:
-            input: See `transform`.
-            config: See `transform`.
-            **kwargs: See `transform`.
-
-        Returns:
-            See `transform`.
-        """
-        return astep(self, self._reading(grows=True), input, config, **kwargs)
-
-
-class _Reading:
-    """One answer on its way: the shared core of sync and async, streamed and whole."""
-
-    def __init__(self, form: Form, *, in_call: bool, include_raw: bool) -> None:
-        self.trace = AIMessage(content="")
-        self._form = form
-        self._in_call = in_call
-        self._include_raw = include_raw
-        self._pieces: list[str] = []
-        self._finish_reason: str | None = None
-        self._called: list[str] = []
-        self._wrong: list[str] = []
-
-    def feed(self, message: AIMessage) -> list[Any]:
-        metadata = message.response_metadata
-        self._finish_reason = metadata.get("finish_reason") or self._finish_reason
-        piece = self._piece_of_call(message) if self._in_call else str(message.text)
-        shown = []
-        if piece:
-            self._pieces.append(piece)
-            shown = self._form.feed(piece)
-        return [AddableDict(raw=message)] if self._include_raw else shown
-
-    def _piece_of_call(self, message: AIMessage) -> str:
-        told = message.response_metadata.get("invalid_tool_calls", {})
-        self._wrong.extend(told.values())
-        if isinstance(message, AIMessageChunk):
-            return "".join(
-                part["args"] or "" for part in message.tool_call_chunks if part["index"] == 0
+        if "tools" in kwargs:
+            msg = (
+                "with_structured_output takes no tools: the answer would be either a call or the "
+                "structure. Bind them by bind_tools(tools, response_format=...)."
             )
-        for call in message.invalid_tool_calls:
-            if call["id"] not in told:
-                self._wrong.append(str(call["error"]))
-            return call["args"] or ""
-        return json.dumps(message.tool_calls[0]["args"]) if message.tool_calls else ""
-
-    def close(self) -> list[Any]:
-        self.trace.content = "".join(self._pieces)
-        if not self._include_raw:
-            return self._answer()
-        try:
-            (parsed,) = self._answer()
-        except OutputParserException as error:
-            return [AddableDict(parsed=None, parsing_error=error)]
-        return [AddableDict(parsed=parsed, parsing_error=None)]
-
-    def _answer(self) -> list[Any]:
-        text = "".join(self._pieces)
-        if is_truncating(self._finish_reason):
-            what = f"was cut off (finish_reason {self._finish_reason!r})"
-            raise _no_answer(what, text, _BLANKS if text[-_MANY:].isspace() else _MORE)
-        if self._wrong:
-            raise _no_answer("is no valid call", text, " ".join(self._wrong))
-        if self._in_call and not self._pieces:
-            raise _no_answer("is no call", text, "The model called no tool.")
-        try:
-            return self._form.close()
-        except ValueError as error:
-            raise _no_answer("is not what was asked for", text, f"{error}.") from error
-
-
-def _no_answer(what: str, text: str, why: str) -> OutputParserException:
-    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
-    return OutputParserException(f"The answer {what}: {shown!r}. {why}", llm_output=text)
+            raise ValueError(msg)
+        asked = ask(schema, method, strict=strict)
+        fields = self._filter_disabled_params(**{**asked.fields, **kwargs})
+        bound = self.bind_tools([asked.tool], **fields) if asked.tool else self.bind(**fields)
+        parser = AnswerParser(asked.form, in_call=asked.tool is not None, include_raw=include_raw)
+        return bound | parser

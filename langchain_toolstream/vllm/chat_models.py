@@ -13,10 +13,9 @@ from contextlib import aclosing, closing, contextmanager
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LangSmithParams, ModelProfile
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
 from langchain_protocol.protocol import MessagesData
 from pydantic import Field, SecretStr, model_validator
 
@@ -26,8 +25,8 @@ from langchain_toolstream.schema import tool_schemas
 from langchain_toolstream.vllm._details import add_usage
 from langchain_toolstream.vllm._protocol import ProtocolBuilder
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
-from langchain_toolstream.vllm._request import VLLMRequests, token_limit, unstreamed
-from langchain_toolstream.vllm._structured import AnswerParser, Method, ask
+from langchain_toolstream.vllm._request import token_limit, unstreamed
+from langchain_toolstream.vllm._structured import VLLMStructures
 from langchain_toolstream.vllm.errors import clear_errors, not_vllm
 
 DEFAULT_BASE = "http://localhost:8000/v1"
@@ -42,7 +41,7 @@ _ONE_LOOP = {"Connection": "close"}
 # at `[DONE]`, without waiting for what a server may send behind it.
 
 
-class ChatVLLM(VLLMRequests):
+class ChatVLLM(VLLMStructures):
     """Chat model served by vLLM, with tool calls that are calls.
 
     Setup:
@@ -217,78 +216,6 @@ class ChatVLLM(VLLMRequests):
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = PROVIDER
         return params
-
-    def with_structured_output(
-        self,
-        schema: Any = None,
-        *,
-        method: Method = "json_schema",
-        include_raw: bool = False,
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        r"""Make the model answer in a form that can be relied on.
-
-        Args:
-            schema: What the answer has to be.
-
-                - For `json_schema`, `function_calling` and `json_mode`: a pydantic model, a
-                  `TypedDict`, a dataclass or another type that pydantic knows, or a dict: a JSON
-                  schema, or an OpenAI function. `json_mode` also does without.
-                - For `regex` and `grammar`: the expression or grammar as text.
-                - For `choice`: texts or whole numbers, as a list, a `Literal` or an `Enum`.
-            method: How the model is made to.
-
-                - `json_schema`: vLLM generates nothing but JSON that fits the schema.
-                - `function_calling`: the answer is the arguments of a call that is forced.
-                - `json_mode`: vLLM generates nothing but JSON, and the prompt says which.
-                - `regex`, `choice`, `grammar`: vLLM's `structured_outputs`.
-            include_raw: Whether to return a dict of `raw` (the message), `parsed` and
-                `parsing_error` instead of the answer alone.
-            strict: For `json_schema` and `function_calling`: whether all properties are required
-                and no others allowed, whatever the schema says.
-            **kwargs: Further fields of the request, as for `bind`.
-
-        Returns:
-            A runnable that gives an object of the class, a member of the `Enum`, text, or what the
-            JSON says. It streams dicts that grow, objects as soon as they are valid, and pieces of
-            text; the last one is the answer.
-
-        Raises:
-            ValueError: The schema cannot be asked for by that method.
-
-        When run, it raises `OutputParserException`, or returns it as `parsing_error`, if the answer
-        was cut off (`finish_reason`), is not strict JSON or does not fit the schema; nothing is
-        completed or converted by guessing.
-
-        Example:
-            ```python
-            from pydantic import BaseModel
-
-            from langchain_toolstream import ChatVLLM
-
-
-            class Multiply(BaseModel):
-                a: int
-                b: int
-
-
-            llm = ChatVLLM()
-            product = llm.with_structured_output(Multiply)
-            number = llm.with_structured_output(r"\d+", method="regex")
-            mood = llm.with_structured_output(["good", "bad"], method="choice")
-            ```
-        """
-        if "tools" in kwargs:
-            msg = (
-                "with_structured_output takes no tools: the answer would be either a call or the "
-                "structure. Bind them by bind_tools(tools, response_format=...)."
-            )
-            raise ValueError(msg)
-        asked = ask(schema, method, strict=strict)
-        fields = self._filter_disabled_params(**{**asked.fields, **kwargs})
-        bound = self.bind_tools([asked.tool], **fields) if asked.tool else self.bind(**fields)
-        return bound | AnswerParser(asked, include_raw=include_raw)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         usage: dict[str, Any] = {}

@@ -19,7 +19,8 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
 from langchain_toolstream import ChatVLLM
-from langchain_toolstream.vllm._structured import AnswerParser, ask
+from langchain_toolstream.vllm._answer_parser import AnswerParser
+from langchain_toolstream.vllm._structured import ask
 from tests.unit_tests.vllm.test_chat_model import Wire
 from tests.unit_tests.vllm.wire import body, chunk, part
 
@@ -512,7 +513,8 @@ class TestGrows:
 
 
 def whole(schema: Any, method: Any) -> Callable[[str], Any]:
-    parser = AnswerParser(ask(schema, method, strict=None), include_raw=True)
+    asked = ask(schema, method, strict=None)
+    parser = AnswerParser(asked.form, in_call=False, include_raw=True)
     return lambda text: parser.invoke(AIMessage(text))
 
 
