@@ -85,7 +85,8 @@ def test_row_65_a_form_and_tools_are_not_sent_together(sent: Sent) -> None:
     sent.llm.with_structured_output(Weather, method="json_schema").invoke("go")
     assert sent.last["response_format"]["type"] == "json_schema"
     assert not {"tools", "tool_choice"} & sent.last.keys()
-    sent.llm.with_structured_output(Weather, method="function_calling").invoke("go")
+    call = sent.llm.with_structured_output(Weather, method="function_calling", include_raw=True)
+    assert call.invoke("go")["parsing_error"]
     assert "response_format" not in sent.last
 
 
