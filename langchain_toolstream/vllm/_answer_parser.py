@@ -18,6 +18,7 @@ from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.json import JSONStream
 from langchain_toolstream.vllm._answers import AnswerSchema
+from langchain_toolstream.vllm._mark import without_mark
 
 _MAX_SHOWN = 200
 
@@ -274,6 +275,8 @@ class _Reading:
 
     def _answer(self) -> list[Any]:
         text = "".join(self._pieces)
+        if self._wrong:
+            text = without_mark(text)
         if is_truncating(self._finish_reason):
             what = f"was cut off (finish_reason {self._finish_reason!r})"
             raise _no_answer(what, text, _BLANKS if text[-_MANY:].isspace() else _MORE)

@@ -394,8 +394,9 @@ class TestReads:
         made = called if method == "function_calling" else said
         llm = answered(made(*text, finish_reason="length"))
         cut = r"was cut off \(finish_reason 'length'\)"
-        with pytest.raises(OutputParserException, match=cut):
+        with pytest.raises(OutputParserException, match=cut) as raised:
             await road(llm.with_structured_output(schema, method=method))
+        assert raised.value.llm_output == text
         found = llm.with_structured_output(schema, method=method, include_raw=True).invoke("Hi")
         assert found["parsed"] is None
         assert isinstance(found["parsing_error"], OutputParserException)
