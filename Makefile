@@ -9,9 +9,6 @@ STAMP := $(VENV)/.installed
 # uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 
-# What `make docs` runs: the tests that run every example of the README and the docs.
-DOCS_TESTS = $(wildcard tests/*/test_examples.py)
-
 .PHONY: help install test test_oldest integration_tests vllm lint type format bench demo docs clean
 
 help: ## Print this list
@@ -61,10 +58,10 @@ bench: $(STAMP) ## Compare speed with the peers, and print the ratios
 demo: $(STAMP) ## Show the package at work on a recorded vLLM stream
 	$(BIN)/toolstream demo
 
-docs: $(STAMP) ## Run the examples of the README and the docs (no site is built yet)
-	$(if $(DOCS_TESTS),,$(error no tests/*/test_examples.py: nothing runs the examples))
-	$(BIN)/python -m pytest $(DOCS_TESTS)
+docs: $(STAMP) ## Build the documentation into site, strictly, and run every example in it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	$(BIN)/python -m pytest tests/integration_tests/test_examples.py
 
 clean: ## Remove .venv, caches and build results
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
