@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import pydantic_core
@@ -29,11 +30,20 @@ from langchain_toolstream.core.events import (
 from langchain_toolstream.schema import ToolSchema
 from langchain_toolstream.vllm._details import Details, usage_metadata
 from langchain_toolstream.vllm._mark import invalid_mark
-from langchain_toolstream.vllm.errors import not_vllm
+from langchain_toolstream.vllm.errors import VLLMEmptyOutputError, not_vllm
 from langchain_toolstream.vllm.sse import MAX_EVENT_SIZE, SSEDecoder
 
 PROVIDER = "vllm"
 _DONE = b"[DONE]"
+
+MAX_SILENT_TOKENS = 10
+"""Tokens of a choice that may say nothing.
+
+The longest frame around nothing that we know is gpt-oss's, with an empty analysis and an empty
+final answer: `<|channel|>analysis<|message|><|end|><|start|>assistant<|channel|>final<|message|>
+<|return|>`. Others have two to five (an empty `<think>` block, an end of turn). The shortest call
+that a parser swallows, `{"name": "f", "arguments": {}}` between its markers, has more.
+"""
 
 
 class Reading:
@@ -43,6 +53,7 @@ class Reading:
         schemas: The tools of the request by name, `None` if it had none.
         max_tokens: How many tokens the request allowed, if it said so.
         passed: As for `ToolCallAssembler`.
+        hides_reasoning: Whether the request asked to leave the reasoning out.
 
     Attributes:
         done: Whether nothing follows: the server said so, or reported an error.
@@ -54,9 +65,11 @@ class Reading:
         *,
         max_tokens: int | None = None,
         passed: bool = False,
+        hides_reasoning: bool = False,
     ) -> None:
         """Start before the first byte."""
         self.done = False
+        self._hides_reasoning = hides_reasoning
         self._error: StreamInterruptedError | None = None
         self._sse = SSEDecoder()
         self._completion = CompletionStream(schemas, max_tokens=max_tokens, passed=passed)
@@ -113,6 +126,7 @@ class Reading:
 
         Raises:
             StreamInterruptedError: It is not complete.
+            VLLMEmptyOutputError: The server lost all of it.
         """
         if self._error is not None:
             raise self._error
@@ -120,7 +134,34 @@ class Reading:
         if 0 not in self._events:
             msg = f"The answer has no choice 0, which is the one that is read: {[*self._events]}."
             raise IncompleteStreamError(msg)
+        self._check_output()
         return events
+
+    def _check_output(self) -> None:
+        """Tell an answer that a parser of the server swallowed from one that is just empty.
+
+        There is no sign of it but the number of tokens, so what could explain them otherwise makes
+        it no error: an answer that was cut (its finish reason says so), a stop string, behind
+        which text is hidden, and reasoning, be it shown, counted or asked to be left out. Usage is
+        that of all choices, and so all of them have to be empty. White space may be the whole
+        answer, but has no more tokens than bytes.
+        """
+        usage = usage_metadata(self._completion.usage)
+        if usage is None or self._hides_reasoning:
+            return
+        tokens = usage["output_tokens"]
+        silent = tokens - usage.get("output_token_details", {}).get("reasoning", 0)
+        for event in chain.from_iterable(self._events.values()):
+            match event:
+                case TextDelta() if event.text.isspace():
+                    silent -= len(event.text.encode())
+                case MessageFinish() if not is_truncating(event.finish_reason):
+                    if isinstance(event.stop_reason, str):
+                        return
+                case _:
+                    return
+        if silent > MAX_SILENT_TOKENS * len(self._events):
+            raise VLLMEmptyOutputError(tokens, self._completion.finish_reasons[0])
 
     def abort(self, reason: str) -> AIMessage:
         """Say that the answer was interrupted.
@@ -132,7 +173,10 @@ class Reading:
             What had come, with all calls among the invalid ones.
         """
         self._keep(self._completion.abort(reason))
-        return self._message([_unconfirmed(event, reason) for event in self._events.get(0, [])])
+        message = self._message([_unconfirmed(event, reason) for event in self._events.get(0, [])])
+        message.usage_metadata = usage_metadata(self._completion.usage)
+        message.response_metadata |= self.info(0, None)
+        return message
 
     def _keep(self, events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
         for choice, event in events:

@@ -27,7 +27,7 @@ from langchain_toolstream.vllm._protocol import ProtocolBuilder
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
 from langchain_toolstream.vllm._request import token_limit, unstreamed
 from langchain_toolstream.vllm._structured import VLLMStructures
-from langchain_toolstream.vllm.errors import clear_errors, not_vllm
+from langchain_toolstream.vllm.errors import VLLMEmptyOutputError, clear_errors, not_vllm
 
 DEFAULT_BASE = "http://localhost:8000/v1"
 """Where `vllm serve` listens when it is not told otherwise."""
@@ -388,7 +388,8 @@ def _reading(payload: dict[str, Any], *, passed: bool = False) -> Reading:
     tools = {str(tool.get("function", tool).get("name")): tool for tool in payload.get("tools", ())}
     # Tools convert what a model writes ("3" for an integer), so that is no reason to refuse here.
     schemas = tool_schemas(tools.values(), coerce=True) if tools else None
-    return Reading(schemas, max_tokens=token_limit(payload), passed=passed)
+    hides = payload.get("extra_body", {}).get("include_reasoning") is False
+    return Reading(schemas, max_tokens=token_limit(payload), passed=passed, hides_reasoning=hides)
 
 
 def _first(models: Any, base_url: str) -> str:
@@ -407,6 +408,6 @@ def _first(models: Any, base_url: str) -> str:
 def _partial_message(reading: Reading) -> Iterator[None]:
     try:
         yield
-    except StreamInterruptedError as error:
+    except (StreamInterruptedError, VLLMEmptyOutputError) as error:
         error.partial_message = reading.abort(str(error))
         raise

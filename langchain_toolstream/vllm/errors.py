@@ -4,12 +4,14 @@
 VLLMError
 ├── VLLMConnectionError        (OpenAIConnectionError)      nothing answers at the URL
 ├── VLLMTimeoutError           (OpenAITimeoutError)         it takes too long
+│   └── VLLMIdleTimeoutError   (StreamInterruptedError, StreamChunkTimeoutError)  silence inside
 ├── VLLMAuthenticationError    (OpenAIAuthenticationError)  401, 403
 ├── VLLMNotFoundError          (OpenAIModelNotFoundError)   404: the model, or the URL
 ├── VLLMInvalidRequestError    (OpenAIInvalidRequestError)  400, 422
 │   └── VLLMContextOverflowError  (ContextOverflowError)    longer than the model's context
 ├── VLLMRateLimitError         (OpenAIRateLimitError)       429
-└── VLLMServerError            (OpenAIAPIError)             5xx, or an answer that is not vLLM's
+├── VLLMServerError            (OpenAIAPIError)             5xx, or an answer that is not vLLM's
+└── VLLMEmptyOutputError       (APIError, ModelError)       tokens were generated, nothing came back
 ```
 
 Each is also the openai SDK's error and langchain-core's model error of its kind, so code that
@@ -24,7 +26,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import openai
-from langchain_core.exceptions import ContextOverflowError
+from langchain_core.exceptions import ContextOverflowError, ModelError
+from langchain_openai import StreamChunkTimeoutError
 from langchain_openai.chat_models.base import (
     OpenAIAPIError,
     OpenAIAuthenticationError,
@@ -35,7 +38,7 @@ from langchain_openai.chat_models.base import (
     OpenAITimeoutError,
 )
 
-from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.errors import IncompleteStreamError, StreamInterruptedError
 
 if TYPE_CHECKING:
     import httpx2
@@ -58,13 +61,44 @@ class VLLMConnectionError(VLLMError, OpenAIConnectionError):
 
 
 class VLLMTimeoutError(VLLMError, OpenAITimeoutError):
-    """The server took too long to begin its answer."""
+    """The server took too long: to begin its answer, or, as a subclass, to go on with it."""
 
-    def __init__(self, message: str, *, request: "httpx2.Request") -> None:
+    def __init__(self, message: str, *, request: "httpx2.Request | None") -> None:
         """Keep our words; the SDK's class has fixed ones."""
-        super().__init__(request)
+        OpenAITimeoutError.__init__(self, request)  # type: ignore[arg-type]
         self.message = message
         self.args = (message,)
+
+
+class VLLMIdleTimeoutError(StreamChunkTimeoutError, VLLMTimeoutError, StreamInterruptedError):
+    """The answer had begun, and then nothing came for too long.
+
+    Attributes:
+        timeout_s: For how long nothing came.
+        model_name: Which model was asked.
+        chunks_received: How many reads had brought something.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float,
+        *,
+        model_name: str | None = None,
+        chunks_received: int = 0,
+        request: "httpx2.Request | None" = None,
+    ) -> None:
+        """Say how long it was silent, and where to change that."""
+        msg = (
+            f"Nothing came for {timeout_s:g} seconds in the middle of the answer (model "
+            f"{model_name!r}, after {chunks_received} chunks). No tool call of it is confirmed. "
+            "A tool-call parser may hold a whole call back: raise stream_chunk_timeout=... if the "
+            "server is at work."
+        )
+        # Not that of `StreamChunkTimeoutError`, which hands its own words to the SDK as a request.
+        VLLMTimeoutError.__init__(self, msg, request=request)
+        self.timeout_s = timeout_s
+        self.model_name = model_name
+        self.chunks_received = chunks_received
 
 
 class VLLMAuthenticationError(VLLMError, OpenAIAuthenticationError):
@@ -89,6 +123,36 @@ class VLLMRateLimitError(VLLMError, OpenAIRateLimitError):
 
 class VLLMServerError(VLLMError, OpenAIAPIError):
     """The server failed, or what answered is no vLLM server."""
+
+
+class VLLMEmptyOutputError(VLLMError, openai.APIError, ModelError):
+    """Tokens were generated, and nothing of them came back.
+
+    That is how a tool-call parser, or a reasoning parser, that does not fit the model shows: it
+    waits for the end of something that is none, and the answer ends with `stop` as if the model had
+    said nothing. Trying again helps only where the model then writes something else.
+
+    Attributes:
+        tokens: How many were generated.
+        partial_message: The empty message, with what else was known of it, such as `token_ids`
+            where `return_token_ids` asked for them.
+    """
+
+    partial_message: Any = None
+
+    def __init__(
+        self, tokens: int, finish_reason: str, *, request: "httpx2.Request | None" = None
+    ) -> None:
+        """Say what happened and what to look at."""
+        msg = (
+            f"{tokens} tokens were generated and nothing came back: no text, no reasoning, no tool "
+            f"call (finish reason {finish_reason!r}). Most likely a parser of the server swallowed "
+            "them: start vLLM with the --tool-call-parser and the --reasoning-parser that fit the "
+            "model. Several drop calls under tool_choice='none' too: leave the tools out there. "
+            "With return_token_ids=True the tokens are in partial_message.response_metadata."
+        )
+        super().__init__(msg, request=request, body=None)  # type: ignore[arg-type]
+        self.tokens = tokens
 
 
 @contextmanager

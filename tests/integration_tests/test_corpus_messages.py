@@ -14,6 +14,7 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.testing import ReplayServer
+from langchain_toolstream.vllm import VLLMEmptyOutputError
 from tests.integration_tests.test_corpus import (
     FILES,
     Outcome,
@@ -42,9 +43,18 @@ def calls_of(message: Any) -> list[Any]:
     return [*message.tool_calls, *message.invalid_tool_calls]
 
 
+def swallowed(record: Record) -> Outcome:
+    """Nothing came back: no call of it may be run, and there was something to lose."""
+    truth = record["truth"]
+    assert truth["calls"] or truth.get("written_calls") or truth.get("content"), record["id"]
+    return Outcome(record, [], raised=False)
+
+
 def invoke(llm: ChatVLLM, record: Record) -> Outcome:
     try:
         message = model(llm, record).invoke("go")
+    except VLLMEmptyOutputError:
+        return swallowed(record)
     except StreamInterruptedError:
         return Outcome(record, [], raised=True)
     return Outcome(record, calls_of(message), raised=False)
@@ -79,6 +89,8 @@ def v3(llm: ChatVLLM, record: Record) -> Outcome:
     try:
         events.seen.extend(stream)
         message = stream.output
+    except VLLMEmptyOutputError:
+        return swallowed(record)
     except StreamInterruptedError:
         message = None
     return events.outcome(message)
@@ -91,6 +103,8 @@ async def av3(llm: ChatVLLM, record: Record) -> Outcome:
         async for event in stream:
             events.seen.append(event)
         message = await stream
+    except VLLMEmptyOutputError:
+        return swallowed(record)
     except StreamInterruptedError:
         message = None
     return events.outcome(message)
