@@ -23,9 +23,7 @@ from langchain_toolstream.tools._errors import (
 )
 from langchain_toolstream.tools._ledger import Order, check_is_call
 from langchain_toolstream.tools._map import ToolMap
-
-ReadOnly = bool | Iterable[str] | Callable[[BaseTool], bool]
-"""Which tools are read-only: all or none, those of these names, or those a predicate says it of."""
+from langchain_toolstream.tools._read_only import ReadOnly, names_in, reader_of
 
 
 class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTool]):
@@ -92,15 +90,9 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         self._tools = tuple(as_tool(tool) for tool in tools)
         self.handle_tool_errors = handle_tool_errors
         self.timeout = timeout
-        if isinstance(read_only, str):
-            msg = f"read_only takes a list of names, not one name: [{read_only!r}]."
-            raise TypeError(msg)
-        if isinstance(read_only, Iterable):
-            read_only = frozenset(read_only)
-        elif not (isinstance(read_only, bool) or callable(read_only)):
-            msg = f"read_only takes True, names or a predicate on the tool, got {read_only!r}."
-            raise TypeError(msg)
-        is_read_only = _reader_of(read_only, trust_annotations=trust_annotations)
+        if not isinstance(read_only, bool) and not callable(read_only):
+            read_only = names_in(read_only)
+        is_read_only = reader_of(read_only, trust_annotations=trust_annotations)
         self._by_name: dict[str, BaseTool] = {}
         self._schemas: dict[str, ToolSchema] = {}
         for tool in self._tools:
@@ -277,21 +269,3 @@ def _answer(call: ToolCall, made: Any) -> ToolMessage:
     if isinstance(made, ToolMessage) and made.tool_call_id != call["id"]:
         return made.model_copy(update={"tool_call_id": call["id"]})
     return cast("ToolMessage", made)
-
-
-def _reader_of(read_only: ReadOnly, *, trust_annotations: bool) -> Callable[[BaseTool], bool]:
-    names = read_only if isinstance(read_only, frozenset) else frozenset()
-
-    def is_read_only(tool: BaseTool) -> bool:
-        metadata = tool.metadata or {}
-        if metadata.get("destructiveHint") is True:
-            return False
-        if read_only is True or tool.name in names:
-            return True
-        if callable(read_only):
-            return bool(read_only(tool))
-        if "read_only" in metadata:
-            return metadata["read_only"] is True
-        return trust_annotations and metadata.get("readOnlyHint") is True
-
-    return is_read_only
