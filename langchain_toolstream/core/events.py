@@ -11,6 +11,10 @@ from typing import Any, Literal
 
 from langchain_toolstream.core.errors import JSONPath
 
+TOOL_PROGRESS = "tool_progress"
+"""The name of the custom event by which a tool tells how far it is. Its data is
+`{"tool_call_id": ..., "name": ..., "data": ...}`: which call, which tool, and what it yielded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextDelta:

@@ -10,41 +10,47 @@ from langchain_toolstream.tools._errors import (
     INVALID_CALL_TEMPLATE,
     error_message,
 )
+from langchain_toolstream.tools._running import Running
 
 if TYPE_CHECKING:
-    from langchain_toolstream.tools._toolset import ToolSet
+    from langchain_toolstream.tools._caller import Caller
 
 Call = ToolCall | InvalidToolCall
 Order = Literal["completed", "called"]
 
 
 class Entry:
-    """One call that arrived."""
+    """One call that arrived, and its answer once there is one."""
 
-    __slots__ = ("call", "given_out", "message", "refused", "started_at")
+    __slots__ = ("call", "given_out", "message", "place", "refused", "running", "started_at")
 
-    def __init__(self, call: Call, message: ToolMessage | None = None) -> None:
+    def __init__(self, call: Call, place: int) -> None:
         self.call: Any = call
-        self.message = message
+        self.place = place
+        self.message: ToolMessage | None = None
         self.given_out = False
         self.refused = False
+        self.running = Running(call["id"])
         self.started_at: float | None = None
 
 
 class Ledger:
     """Which calls arrived, and what was answered: the shared core of the two loops."""
 
-    def __init__(self, tools: "ToolSet", order: Order) -> None:
+    def __init__(self, caller: "Caller", order: Order) -> None:
         self.arrived: list[Call] = []
-        self._tools = tools
+        self._caller = caller
         self._order = order
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
+        self._unanswered = 0
+        self._answered: list[Entry] = []  # and not given out
+        self._next = 0  # in the model's order
 
     @property
     def waiting(self) -> bool:
         """Whether a call is not answered yet."""
-        return any(entry.message is None for entry in self._entries)
+        return self._unanswered > 0
 
     def arrive(self, batch: Any) -> list[Entry]:
         """Take some calls in. Returns those whose tools have to be started."""
@@ -56,19 +62,22 @@ class Ledger:
             if _is_invalid(call):
                 self._refuse(call)
             elif call["id"] not in taken_back and not self._was_refused(call):
-                refusal = self._tools._refusal(call)  # noqa: SLF001
-                entry = self._enter(call, refusal)
+                entry = self._enter(call)
+                refusal = self._caller.refusal(call)
                 if refusal is None:
                     to_start.append(entry)
+                else:
+                    self.answer(entry, refusal)
         return to_start
 
     def _was_refused(self, call: Call) -> bool:
         known = self._by_id.get(call["id"] or "")
         return known is not None and known.refused
 
-    def _enter(self, call: Call, message: ToolMessage | None) -> Entry:
-        entry = Entry(call, message)
+    def _enter(self, call: Call) -> Entry:
+        entry = Entry(call, len(self._entries))
         self._entries.append(entry)
+        self._unanswered += 1
         if call["id"] is not None:
             self._by_id[call["id"]] = entry
         return entry
@@ -77,15 +86,19 @@ class Ledger:
         message = error_message(
             call, INVALID_CALL_TEMPLATE.format(error=call.get("error") or "It is not valid.")
         )
-        entry = self._by_id.get(call["id"] or "") or self._enter(call, message)
+        entry = self._by_id.get(call["id"] or "") or self._enter(call)
         entry.refused = True
-        if not entry.given_out:
+        if entry.message is None:
+            self.answer(entry, message)
+        elif not entry.given_out:
             entry.message = message
 
     def answer(self, entry: Entry, message: ToolMessage) -> None:
-        """Record what a tool returned."""
+        """Record what a tool returned; the first answer to a call counts."""
         if entry.message is None:
             entry.message = message
+            self._unanswered -= 1
+            self._answered.append(entry)
 
     def interrupt(self, error: Exception) -> None:
         """The input broke. Only a read-only tool can have started before its call was confirmed.
@@ -99,21 +112,26 @@ class Ledger:
                     self._refuse(call)
             return
         for entry in self._entries:
-            schema = self._tools.schemas.get(entry.call["name"])
-            if entry.message is None and schema is not None and schema.read_only:
-                entry.message = error_message(entry.call, INTERRUPTED_TEMPLATE.format(error=error))
+            schema = self._caller.schemas.get(entry.call["name"])
+            if schema is not None and schema.read_only:
+                message = error_message(entry.call, INTERRUPTED_TEMPLATE.format(error=error))
+                self.answer(entry, message)
 
     def release(self) -> list[ToolMessage]:
         """The messages that may go out now."""
+        if self._order == "called":
+            ready = []
+            while self._next < len(self._entries) and self._entries[self._next].message is not None:
+                ready.append(self._entries[self._next])
+                self._next += 1
+        else:
+            ready = sorted(self._answered, key=lambda entry: entry.place)
+        self._answered.clear()
         messages = []
-        for entry in self._entries:
-            if entry.message is None:
-                if self._order == "called":
-                    break
-            elif not entry.given_out:
-                entry.given_out = True
-                made: Any = entry.message  # a tool may make several, or a Command
-                messages += made if isinstance(made, list) else [made]
+        for entry in ready:
+            entry.given_out = True
+            made: Any = entry.message  # a tool may make several, or a Command
+            messages += made if isinstance(made, list) else [made]
         return messages
 
 

@@ -44,6 +44,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
     def __init__(self, tools: "ToolSet", *, order: Order = "completed") -> None:
         """Keep the tools; use `ToolSet.map()`."""
         self._tools = tools
+        self._caller = tools._caller  # noqa: SLF001 - one class in two files
         self._order: Order = order
 
     def __repr__(self) -> str:
@@ -72,7 +73,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             calls: list[Call], run_manager: CallbackManagerForChainRun, config: RunnableConfig
         ) -> list[ToolMessage]:
             del run_manager  # its child is in the config
-            batches = self._run(iter([calls]), config, Ledger(self._tools, "called"))
+            batches = self._run(iter([calls]), config, Ledger(self._caller, "called"))
             return list(chain.from_iterable(batches))
 
         return self._call_with_config(run, as_calls(input), config)
@@ -99,7 +100,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             calls: list[Call], run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> list[ToolMessage]:
             del run_manager  # its child is in the config
-            batches = self._arun(_one(calls), config, Ledger(self._tools, "called"))
+            batches = self._arun(_one(calls), config, Ledger(self._caller, "called"))
             return [message async for messages in batches for message in messages]
 
         return await self._acall_with_config(run, as_calls(input), config)
@@ -159,7 +160,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             Lists of messages, see the class.
         """
         batches = iter(input)
-        ledger = Ledger(self._tools, self._order)
+        ledger = Ledger(self._caller, self._order)
 
         def run(
             _: Iterator[Any], run_manager: CallbackManagerForChainRun, config: RunnableConfig
@@ -195,7 +196,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             Lists of messages, see the class.
         """
         batches = aiter(input)
-        ledger = Ledger(self._tools, self._order)
+        ledger = Ledger(self._caller, self._order)
 
         async def rest() -> AsyncIterator[list[Call]]:
             for batch in first:
@@ -227,7 +228,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
     def _run(
         self, batches: Iterator[list[Call]], config: RunnableConfig, ledger: Ledger
     ) -> Iterator[list[ToolMessage]]:
-        tools = Threads(self._tools, config)
+        tools = Threads(self._caller, config)
         try:
             while True:
                 batch, interruption = pull(batches)
@@ -255,10 +256,10 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
         self, batches: AsyncIterator[list[Call]], config: RunnableConfig, ledger: Ledger
     ) -> AsyncIterator[list[ToolMessage]]:
         source = Source(batches)
-        tools = Tasks(self._tools, config)
+        tools = Tasks(self._caller, config)
         try:
-            while source.task is not None or tools.entries:
-                done = await first_of(*tools.entries, source.task)
+            while source.task is not None or tools.entries or ledger.waiting:
+                done = await first_of(*tools.awaited, source.task)
                 tools.settle(done, ledger)
                 if source.task in done:
                     for entry in ledger.arrive(source.take()):
@@ -273,7 +274,8 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             if source.error is not None:
                 raise source.error
         finally:
-            await cancel(*tools.entries, source.task)
+            await tools.leave()
+            await cancel(source.task)
             if aclose := getattr(batches, "aclose", None):
                 await aclose()
 

@@ -1,31 +1,19 @@
 """Some tools as one: what a model is bound to, and what its calls are run by."""
 
-import asyncio
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast, get_args, overload
+from typing import Any, get_args, overload
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
-from langchain_core.messages.tool import tool_call
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
 from langchain_core.tools import BaseTool
 
 from langchain_toolstream.schema import ToolSchema, as_tool, check_is_list
-from langchain_toolstream.tools._errors import (
-    CANCELLED_ITSELF,
-    INVALID_CALL_TEMPLATE,
-    TIMEOUT_TEMPLATE,
-    UNKNOWN_TOOL_TEMPLATE,
-    HandleToolErrors,
-    error_message,
-    handled,
-)
-from langchain_toolstream.tools._ledger import Order, check_is_call
+from langchain_toolstream.tools._caller import Caller
+from langchain_toolstream.tools._errors import ErrorPolicy, HandleToolErrors
+from langchain_toolstream.tools._ledger import Order
+from langchain_toolstream.tools._limits import Limits, check_names
 from langchain_toolstream.tools._map import ToolMap
-
-ReadOnly = bool | Iterable[str] | Callable[[BaseTool], bool]
-"""Which tools are read-only: all or none, those of these names, or those a predicate says it of."""
+from langchain_toolstream.tools._read_only import ReadOnly, names_in, reader_of
 
 
 class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTool]):
@@ -50,15 +38,22 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         read_only: `True` for all, names, or a predicate on the tool.
         handle_tool_errors: What becomes of a tool's exception, with the values of LangGraph's
             `ToolNode`: a message with `status="error"` (`True`), with a text of yours (`str` or a
-            function), only for some kinds of errors (types), or an exception (`False`).
-        timeout: Seconds that one call may take, then it is answered with an error. A tool that
-            runs in a thread cannot be stopped, only left alone.
+            function), only for some kinds of errors (types, or the annotation of the function), or
+            an exception (`False`). LangGraph's interrupts always raise.
+        timeout: Seconds that one call may take, retries included, then it is answered with an
+            error: for all tools, or by name. A tool that runs in a thread cannot be stopped, only
+            left alone.
+        retries: How often a call that failed is run again, after a pause that doubles: by name, or
+            one number for all read-only tools. What has an effect outside is only run twice where
+            it is named. Arguments that do not fit are not tried again.
+        max_concurrency: How many calls of a tool may run at once, by name. The limit for all tools
+            together is `max_concurrency` in the config of a run. Both hold within one run of
+            `map()`.
         trust_annotations: Whether an MCP server is believed that its tool is read-only.
 
     Raises:
         TypeError: Something that cannot be run, such as a schema, or no list of tools.
-        ValueError: Two tools have the same name, `read_only` names none of them, or `timeout` is
-            no time.
+        ValueError: Two tools have the same name, a name given is no tool's, or a limit is none.
 
     Example:
         ```python
@@ -75,45 +70,34 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         ```
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that may be said of some tools
         self,
         tools: Iterable[BaseTool | Callable[..., Any]],
         *,
         read_only: ReadOnly = (),
         handle_tool_errors: HandleToolErrors = True,
-        timeout: float | None = None,
+        timeout: float | Mapping[str, float] | None = None,
+        retries: int | Mapping[str, int] = 0,
+        max_concurrency: Mapping[str, int] | None = None,
         trust_annotations: bool = False,
     ) -> None:
         """Make tools of the functions and find out who is read-only."""
         check_is_list(tools)
-        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-            msg = f"timeout has to be a number of seconds above 0, or None, got {timeout!r}."
-            raise ValueError(msg)
         self._tools = tuple(as_tool(tool) for tool in tools)
-        self.handle_tool_errors = handle_tool_errors
-        self.timeout = timeout
-        if isinstance(read_only, str):
-            msg = f"read_only takes a list of names, not one name: [{read_only!r}]."
-            raise TypeError(msg)
-        if isinstance(read_only, Iterable):
-            read_only = frozenset(read_only)
-        elif not (isinstance(read_only, bool) or callable(read_only)):
-            msg = f"read_only takes True, names or a predicate on the tool, got {read_only!r}."
-            raise TypeError(msg)
-        is_read_only = _reader_of(read_only, trust_annotations=trust_annotations)
-        self._by_name: dict[str, BaseTool] = {}
+        if not isinstance(read_only, bool) and not callable(read_only):
+            read_only = names_in(read_only)
+        is_read_only = reader_of(read_only, trust_annotations=trust_annotations)
+        by_name: dict[str, BaseTool] = {}
         self._schemas: dict[str, ToolSchema] = {}
         for tool in self._tools:
-            if tool.name in self._by_name:
+            if tool.name in by_name:
                 msg = f"Two tools are named {tool.name!r}; a call could not tell them apart."
                 raise ValueError(msg)
-            self._by_name[tool.name] = tool
+            by_name[tool.name] = tool
             self._schemas[tool.name] = ToolSchema(tool, read_only=is_read_only(tool))
-        if isinstance(read_only, frozenset) and (
-            unknown := sorted(read_only - self._by_name.keys())
-        ):
-            msg = f"read_only names no tool of this set: {', '.join(map(repr, unknown))}."
-            raise ValueError(msg)
+        check_names("read_only", names_in(read_only), by_name)
+        limits = Limits(by_name, timeout=timeout, retries=retries, max_concurrency=max_concurrency)
+        self._caller = Caller(self._tools, self._schemas, ErrorPolicy(handle_tool_errors), limits)
 
     @property
     def schemas(self) -> Mapping[str, ToolSchema]:
@@ -162,18 +146,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         Returns:
             The call's message, with the tool's artifact.
         """
-        if self.timeout is None:
-            return self._run(input, config, **kwargs)
-        executor = ContextThreadPoolExecutor(max_workers=1)
-        future = executor.submit(self._run, input, config, **kwargs)
-        try:
-            return future.result(self.timeout)
-        except TimeoutError:
-            if future.done():  # the tool's own
-                raise
-            return self._timed_out(input)
-        finally:
-            executor.shutdown(wait=False)
+        return self._caller.run_in_time(input, config, **kwargs)
 
     async def ainvoke(
         self,
@@ -191,19 +164,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         Returns:
             See `invoke`.
         """
-        call, tool, refusal = self._look_up(input)
-        if tool is None:
-            return refusal
-        try:
-            async with asyncio.timeout(self.timeout) as scope:
-                # `ainvoke` of a whole ToolCall gives a message, or what the tool made instead.
-                return _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
-        except Exception as error:
-            if isinstance(error, TimeoutError) and scope.expired():
-                return self._timed_out(call)
-            if (text := handled(error, self.handle_tool_errors)) is None:
-                raise
-            return error_message(call, text)
+        return await self._caller.arun(input, config, **kwargs)
 
     def map(self, *, order: Order = "completed") -> ToolMap:  # type: ignore[override]
         """Run many calls, each as soon as it arrives.
@@ -222,76 +183,3 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
             msg = f"order is one of {', '.join(map(repr, get_args(Order)))}, got {order!r}."
             raise ValueError(msg)
         return ToolMap(self, order=order)
-
-    def _run(
-        self, item: ToolCall | InvalidToolCall, config: RunnableConfig | None, **kwargs: Any
-    ) -> ToolMessage:
-        call, tool, refusal = self._look_up(item)
-        if tool is None:
-            return refusal
-        try:
-            return _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
-        except asyncio.CancelledError:  # only the tool itself can raise it in a thread
-            return error_message(call, CANCELLED_ITSELF)
-        except Exception as error:
-            if (text := handled(error, self.handle_tool_errors)) is None:
-                raise
-            return error_message(call, text)
-
-    def _refusal(self, item: ToolCall | InvalidToolCall) -> ToolMessage | None:
-        """The answer to a call that no tool runs."""
-        _, tool, refusal = self._look_up(item)
-        return refusal if tool is None else None
-
-    def _look_up(
-        self, item: ToolCall | InvalidToolCall
-    ) -> tuple[ToolCall, BaseTool | None, ToolMessage]:
-        """Find the tool of a call, and what to answer where there is none."""
-        check_is_call(item)
-        name = item["name"] or ""
-        if item.get("type") == "invalid_tool_call":
-            reason = INVALID_CALL_TEMPLATE.format(error=item.get("error") or "It is not valid.")
-            return cast("ToolCall", item), None, error_message(item, reason)
-        # Without an id a tool would return bare content, and lose its artifact.
-        call_id = item["id"] or f"call_{uuid.uuid4().hex[:24]}"
-        call = tool_call(name=name, args=cast("ToolCall", item)["args"], id=call_id)
-        unknown = UNKNOWN_TOOL_TEMPLATE.format(name=name, tools=", ".join(self._by_name))
-        return call, self._by_name.get(name), error_message(call, unknown)
-
-    def _timed_out(self, call: ToolCall | InvalidToolCall) -> ToolMessage:
-        text = TIMEOUT_TEMPLATE.format(name=call["name"], timeout=self.timeout)
-        return error_message(call, text)
-
-
-def _for_call(config: RunnableConfig | None, call: ToolCall) -> RunnableConfig:
-    config = ensure_config(config)
-    return {**config, "metadata": {**config.get("metadata", {}), "tool_call_id": call["id"]}}
-
-
-def _answer(call: ToolCall, made: Any) -> ToolMessage:
-    """What a tool made of a whole call is a message, or whatever it made instead.
-
-    A tool that makes its own message may have given it another id; then the call would have no
-    answer, and the next request would be refused.
-    """
-    if isinstance(made, ToolMessage) and made.tool_call_id != call["id"]:
-        return made.model_copy(update={"tool_call_id": call["id"]})
-    return cast("ToolMessage", made)
-
-
-def _reader_of(read_only: ReadOnly, *, trust_annotations: bool) -> Callable[[BaseTool], bool]:
-    names = read_only if isinstance(read_only, frozenset) else frozenset()
-
-    def is_read_only(tool: BaseTool) -> bool:
-        metadata = tool.metadata or {}
-        if metadata.get("destructiveHint") is True:
-            return False
-        if read_only is True or tool.name in names:
-            return True
-        if callable(read_only):
-            return bool(read_only(tool))
-        if "read_only" in metadata:
-            return metadata["read_only"] is True
-        return trust_annotations and metadata.get("readOnlyHint") is True
-
-    return is_read_only

@@ -4,35 +4,24 @@ import asyncio
 import math
 import os
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
+from langchain_toolstream.tools._caller import Caller
 from langchain_toolstream.tools._errors import CANCELLED_ITSELF, error_message
 from langchain_toolstream.tools._ledger import Call, Entry, Ledger
-
-if TYPE_CHECKING:
-    from langchain_toolstream.tools._toolset import ToolSet
+from langchain_toolstream.tools._queue import Queue, max_concurrency
 
 END: Any = object()
 """What is taken from an input that has ended, or broken."""
 
 _USUAL_THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as Python's own pools
 _MOST_THREADS = 1024
-
-
-def _max_concurrency(config: RunnableConfig) -> int | None:
-    limit = config.get("max_concurrency")
-    if limit is None or (type(limit) is int and limit > 0):
-        return limit
-    msg = f"max_concurrency has to be an integer above 0, or None, got {limit!r}."
-    raise ValueError(msg)
 
 
 def pull(batches: Iterator[list[Call]]) -> tuple[list[Call], Exception | None]:
@@ -43,58 +32,69 @@ def pull(batches: Iterator[list[Call]]) -> tuple[list[Call], Exception | None]:
 
 
 class Threads:
-    """The tools that run, each in a thread, and those that wait for their turn."""
+    """The tools that run, each in a thread, and those that wait for their turn.
 
-    def __init__(self, tools: "ToolSet", config: RunnableConfig) -> None:
-        self._tools = tools
+    A tool that was taken back keeps its place until its thread has ended, since it still works. One
+    that took too long gives it to the next, or a tool that hangs would hold up all others for good.
+    """
+
+    def __init__(self, caller: Caller, config: RunnableConfig) -> None:
+        self._caller = caller
         self._config = config
-        self._limit = _max_concurrency(config) or _USUAL_THREADS
-        self._waiting: deque[Entry] = deque()
+        self._queue = Queue(
+            max_concurrency(config) or _USUAL_THREADS, caller.limits.max_concurrency
+        )
         self._running: dict[Future[ToolMessage], Entry] = {}
         # The limit is ours to keep: a tool that took too long holds its thread, but no place.
         self._executor = ContextThreadPoolExecutor(max_workers=_MOST_THREADS)
 
     def start(self, entry: Entry) -> None:
-        self._waiting.append(entry)
+        self._queue.add(entry)
         self._fill()
 
     def _fill(self) -> None:
-        while self._waiting and len(self._running) < self._limit:
-            entry = self._waiting.popleft()
-            if entry.message is None:
-                entry.started_at = time.monotonic()
-                call = self._tools._run  # noqa: SLF001
-                self._running[self._executor.submit(call, entry.call, self._config)] = entry
+        for entry in self._queue.take():
+            entry.started_at = time.monotonic()
+            run = self._caller.run
+            future = self._executor.submit(run, entry.call, self._config, entry.running)
+            entry.running.thread = future
+            self._running[future] = entry
 
     def settle(self, ledger: Ledger, *, at_least_one: bool = False) -> None:
         """Answer the calls whose tools have finished, or have taken too long."""
         wait(self._running, self._patience() if at_least_one else 0, FIRST_COMPLETED)
         for future, entry in list(self._running.items()):
             if future.done():
-                del self._running[future]
+                self._give_back(future)
                 if entry.message is None:
                     ledger.answer(entry, future.result())
-            elif entry.message is not None:
-                del self._running[future]  # taken back: nobody waits for it
             elif self._remaining(entry) == 0:
-                del self._running[future]
-                ledger.answer(entry, self._tools._timed_out(entry.call))  # noqa: SLF001
+                self._give_back(future)
+                if entry.message is None:
+                    ledger.answer(entry, self._caller.timed_out(entry.call))
+            if entry.message is not None:
+                entry.running.stop(entry.call["name"])
         self._fill()
+
+    def _give_back(self, future: Future[ToolMessage]) -> None:
+        self._queue.give_back(self._running.pop(future))
 
     def _patience(self) -> float | None:
         """Seconds until the next tool will have taken too long."""
-        if self._tools.timeout is None:
-            return None
-        return min((self._remaining(entry) for entry in self._running.values()), default=0.0)
+        patience = min(map(self._remaining, self._running.values()), default=0.0)
+        return None if patience == math.inf else patience
 
     def _remaining(self, entry: Entry) -> float:
-        if self._tools.timeout is None or entry.started_at is None:
+        timeout = self._caller.limits.timeout(entry.call["name"])
+        if timeout is None or entry.started_at is None:
             return math.inf
-        return max(0.0, self._tools.timeout - (time.monotonic() - entry.started_at))
+        return max(0.0, timeout - (time.monotonic() - entry.started_at))
 
     def leave(self) -> None:
         """Start nothing more. What runs cannot be stopped, and is not heard any more."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        for entry in self._running.values():
+            entry.running.stop(entry.call["name"])
 
 
 class Source:
@@ -125,23 +125,35 @@ class Source:
 
 
 class Tasks:
-    """The tools that run, each in its task."""
+    """The tools that run, each in its task, and those that wait for their turn.
 
-    def __init__(self, tools: "ToolSet", config: RunnableConfig) -> None:
-        self.entries: dict[asyncio.Task[ToolMessage], Entry] = {}
-        self._tools = tools
+    A sync tool's task waits for a thread; when the task is cancelled, the thread keeps the place,
+    as in `Threads`.
+    """
+
+    def __init__(self, caller: Caller, config: RunnableConfig) -> None:
+        self.entries: dict[asyncio.Future[Any], Entry] = {}
+        self._threads: dict[asyncio.Future[Any], Entry] = {}  # of cancelled tasks
+        self._caller = caller
         self._config = config
-        limit = _max_concurrency(config)
-        self._slots = asyncio.Semaphore(limit) if limit else nullcontext()
+        self._queue = Queue(max_concurrency(config), caller.limits.max_concurrency)
+        self._executor = ContextThreadPoolExecutor(max_workers=_MOST_THREADS)
+
+    @property
+    def awaited(self) -> "list[asyncio.Future[Any]]":
+        """What has to be waited for: the tools, and threads whose places are wanted."""
+        return [*self.entries, *(self._threads if self._queue else ())]
 
     def start(self, entry: Entry) -> None:
-        async def run_tool() -> ToolMessage:
-            async with self._slots:
-                return await self._tools.ainvoke(entry.call, self._config)
+        self._queue.add(entry)
+        self._fill()
 
-        self.entries[asyncio.create_task(run_tool())] = entry
+    def _fill(self) -> None:
+        for entry in self._queue.take():
+            run_tool = self._caller.arun(entry.call, self._config, entry.running, self._executor)
+            self.entries[asyncio.create_task(run_tool)] = entry
 
-    def settle(self, done: "set[asyncio.Task[Any]]", ledger: Ledger) -> None:
+    def settle(self, done: "set[asyncio.Future[Any]]", ledger: Ledger) -> None:
         for task in self.entries.keys() & done:
             entry = self.entries.pop(task)
             if entry.message is None and task.cancelled():
@@ -150,22 +162,39 @@ class Tasks:
                 ledger.answer(entry, task.result())
             elif not task.cancelled():
                 task.exception()  # taken back: what came of it is dropped
+            thread = entry.running.thread
+            if thread is not None and task.cancelled() and not thread.done():
+                self._threads[asyncio.wrap_future(thread)] = entry
+            else:
+                self._queue.give_back(entry)
+        for ended in self._threads.keys() & done:
+            self._queue.give_back(self._threads.pop(ended))
+            ended.exception()
+        self._fill()
 
     def cancel_answered(self) -> None:
         for task, entry in self.entries.items():
-            if entry.message is not None and not task.cancelling():
+            if entry.message is not None and not entry.running.stopped.is_set():
+                entry.running.stop(entry.call["name"])
                 task.cancel()  # once: it may want to clean up
 
+    async def leave(self) -> None:
+        """Stop all tools. What runs in a thread cannot be stopped, and is not heard any more."""
+        for entry in self.entries.values():
+            entry.running.stop(entry.call["name"])
+        await cancel(*self.entries, *self._threads)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
-async def first_of(*tasks: "asyncio.Task[Any] | None") -> "set[asyncio.Task[Any]]":
+
+async def first_of(*tasks: "asyncio.Future[Any] | None") -> "set[asyncio.Future[Any]]":
     waiting = [task for task in tasks if task is not None]
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     return done
 
 
-async def cancel(*tasks: "asyncio.Task[Any] | None") -> None:
+async def cancel(*tasks: "asyncio.Future[Any] | None") -> None:
     left = [task for task in tasks if task is not None]
     for task in left:
-        if not task.cancelling():
+        if not (isinstance(task, asyncio.Task) and task.cancelling()):
             task.cancel()
     await asyncio.gather(*left, return_exceptions=True)

@@ -1,0 +1,56 @@
+"""One call while its tool runs: what the tool's wrapper has to know of it."""
+
+import logging
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+logger = logging.getLogger(__name__)
+
+
+class Running:
+    """A call whose tool runs.
+
+    Attributes:
+        call_id: The id of the call.
+        stopped: Set when nobody waits for the tool any more. A thread cannot be stopped from
+            outside, but a generator in it stops at its next `yield`.
+        thread: What runs the tool, where that is a thread of ours.
+    """
+
+    __slots__ = ("call_id", "stopped", "thread")
+
+    def __init__(self, call_id: str | None = None) -> None:
+        """Nothing runs yet."""
+        self.call_id = call_id
+        self.stopped = threading.Event()
+        self.thread: Future[Any] | None = None
+
+    @property
+    def holds_thread(self) -> bool:
+        """Whether a thread runs the tool at this moment."""
+        return self.thread is not None and self.thread.running()
+
+    def stop(self, name: str) -> None:
+        """Say that nobody waits any more, and report a thread that is left to itself.
+
+        Args:
+            name: The name of the tool.
+        """
+        if self.stopped.is_set():
+            return
+        self.stopped.set()
+        if self.holds_thread:
+            logger.warning(
+                "The tool %r (call %s) is not waited for any more, but it runs in a thread, which "
+                "nothing can stop. Its result will be dropped.",
+                name,
+                self.call_id,
+            )
+
+
+running: ContextVar[Running | None] = ContextVar("running", default=None)
+"""The call whose tool runs in this context."""
