@@ -9,10 +9,14 @@ from langchain_toolstream.vllm.errors import (
     VLLMEmptyOutputError,
     VLLMError,
     VLLMIdleTimeoutError,
+    VLLMIncompleteStreamError,
     VLLMInvalidRequestError,
     VLLMNotFoundError,
+    VLLMOverloadedError,
+    VLLMPermissionDeniedError,
     VLLMRateLimitError,
     VLLMServerError,
+    VLLMStreamError,
     VLLMTimeoutError,
 )
 
@@ -26,9 +30,13 @@ __all__ = [
     "VLLMEmptyOutputError",
     "VLLMError",
     "VLLMIdleTimeoutError",
+    "VLLMIncompleteStreamError",
     "VLLMInvalidRequestError",
     "VLLMNotFoundError",
+    "VLLMOverloadedError",
+    "VLLMPermissionDeniedError",
     "VLLMRateLimitError",
     "VLLMServerError",
+    "VLLMStreamError",
     "VLLMTimeoutError",
 ]

@@ -22,7 +22,6 @@ from uuid import UUID
 from langchain_core.utils.utils import LC_ID_PREFIX
 from langchain_protocol import protocol
 
-from langchain_toolstream.core.errors import ServerStreamError
 from langchain_toolstream.core.events import (
     Event,
     MessageFinish,
@@ -35,6 +34,7 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.vllm._details import usage_metadata
 from langchain_toolstream.vllm._reading import PROVIDER, Reading
+from langchain_toolstream.vllm.errors import VLLMStreamError
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class ProtocolBuilder:
             Each as the protocol wants it; blocks may interleave.
 
         Raises:
-            ServerStreamError: A call that has finished is contradicted.
+            VLLMStreamError: A call that has finished is contradicted.
         """
         for choice, event in events:
             if choice == 0:
@@ -157,7 +157,7 @@ class ProtocolBuilder:
 
     def _refuse(self, event: ToolCallInvalid) -> protocol.MessagesData:
         if event.revoked:
-            error = ServerStreamError(
+            error = VLLMStreamError(
                 f"it went on with the call {event.name!r} (id {event.id!r}) after it had begun to "
                 f"write the next one, and so contradicted it. {event.error}"
             )

@@ -25,9 +25,10 @@ from langchain_toolstream.schema import tool_schemas
 from langchain_toolstream.vllm._details import add_usage
 from langchain_toolstream.vllm._protocol import ProtocolBuilder
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
+from langchain_toolstream.vllm._refusals import clear_errors, not_vllm
 from langchain_toolstream.vllm._request import token_limit, unstreamed
 from langchain_toolstream.vllm._structured import VLLMStructures
-from langchain_toolstream.vllm.errors import VLLMEmptyOutputError, clear_errors, not_vllm
+from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 
 DEFAULT_BASE = "http://localhost:8000/v1"
 """Where `vllm serve` listens when it is not told otherwise."""
@@ -145,9 +146,11 @@ class ChatVLLM(VLLMStructures):
         one argument `invalid_arguments`: vLLM would make `{}` of it.
 
     Raises:
-        VLLMError: The server refused the request or cannot be reached; see `vllm.errors`.
-        StreamInterruptedError: The answer broke off. `partial_message` has what had come, its
-            unfinished calls among the invalid ones.
+        VLLMError: The server refused the request, cannot be reached, or its answer broke off or
+            was lost; see `vllm.errors`. Each kind is the SDK's and langchain-core's error too.
+        StreamInterruptedError: Likewise, where the answer had begun. `partial_message` has what had
+            come, its unfinished calls among the invalid ones. `max_retries` counts before that
+            alone: what has begun is never asked for again.
     """
 
     model_name: str = Field(default="", alias="model")

@@ -1,32 +1,34 @@
-"""What a vLLM server refuses, as errors that say what to do about it.
+"""What can go wrong between `ChatVLLM` and a server, as errors that say what to do about it.
 
 ```text
 VLLMError
-├── VLLMConnectionError        (OpenAIConnectionError)      nothing answers at the URL
-├── VLLMTimeoutError           (OpenAITimeoutError)         it takes too long
-│   └── VLLMIdleTimeoutError   (StreamInterruptedError, StreamChunkTimeoutError)  silence inside
-├── VLLMAuthenticationError    (OpenAIAuthenticationError)  401, 403
-├── VLLMNotFoundError          (OpenAIModelNotFoundError)   404: the model, or the URL
-├── VLLMInvalidRequestError    (OpenAIInvalidRequestError)  400, 422
-│   └── VLLMContextOverflowError  (ContextOverflowError)    longer than the model's context
-├── VLLMRateLimitError         (OpenAIRateLimitError)       429
-├── VLLMServerError            (OpenAIAPIError)             5xx, or an answer that is not vLLM's
-└── VLLMEmptyOutputError       (APIError, ModelError)       tokens were generated, nothing came back
+├── VLLMConnectionError          (OpenAIConnectionError)        nothing answers at the URL
+├── VLLMTimeoutError             (OpenAITimeoutError)           it takes too long
+│   └── VLLMIdleTimeoutError *   (StreamChunkTimeoutError)      silence inside an answer
+├── VLLMAuthenticationError      (OpenAIAuthenticationError)    401
+├── VLLMPermissionDeniedError    (OpenAIPermissionDeniedError)  403
+├── VLLMNotFoundError            (OpenAIModelNotFoundError)     404: the model, or the URL
+├── VLLMInvalidRequestError      (OpenAIInvalidRequestError)    400, 422 and others like them
+│   └── VLLMContextOverflowError (ContextOverflowError)         longer than the model's context
+├── VLLMRateLimitError           (OpenAIRateLimitError)         429
+├── VLLMServerError              (OpenAIAPIError)               5xx, or nothing of vLLM's
+│   └── VLLMOverloadedError                                     503: full, or still loading
+├── VLLMStreamError *            (APIError, ModelAPIError)      an error inside an answer
+├── VLLMIncompleteStreamError *  (OpenAIConnectionError)        an answer without an end
+└── VLLMEmptyOutputError         (APIError, ModelError)         nothing came of what was generated
 ```
 
 Each is also the openai SDK's error and langchain-core's model error of its kind, so code that
-catches those goes on working. Once an answer has begun, `core.errors.StreamInterruptedError` tells
-how it broke off.
+catches those goes on working, and `is_retryable` says what langchain-core says of its kind. Those
+with a star came when the answer had begun: they are `core.errors.StreamInterruptedError` too, and
+`partial_message` has what had come. The SDK tries again by itself (`max_retries`) before that, and
+nothing does after.
 """
 
-import importlib
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import openai
-from langchain_core.exceptions import ContextOverflowError, ModelError
+from langchain_core.exceptions import ContextOverflowError, ModelAPIError, ModelError
 from langchain_openai import StreamChunkTimeoutError
 from langchain_openai.chat_models.base import (
     OpenAIAPIError,
@@ -34,26 +36,41 @@ from langchain_openai.chat_models.base import (
     OpenAIConnectionError,
     OpenAIInvalidRequestError,
     OpenAIModelNotFoundError,
+    OpenAIPermissionDeniedError,
     OpenAIRateLimitError,
     OpenAITimeoutError,
 )
 
-from langchain_toolstream.core.errors import IncompleteStreamError, StreamInterruptedError
+from langchain_toolstream.core.errors import (
+    IncompleteStreamError,
+    ServerStreamError,
+    StreamInterruptedError,
+)
 
 if TYPE_CHECKING:
     import httpx2
 
-_OPENAI_ON_HTTPX2 = 3
-_transport = importlib.import_module(
-    "httpx2" if int(openai.VERSION.partition(".")[0]) >= _OPENAI_ON_HTTPX2 else "httpx"
-)
-_TransportError: type[Exception] = _transport.TransportError
-
-_MAX_SHOWN = 500
+RETRIED = (408, 409, 429)
+"""Statuses below 500 that the SDK tries again."""
 
 
 class VLLMError(Exception):
-    """What a vLLM server, or whatever stands at its URL, refused."""
+    """What a vLLM server, or whatever stands at its URL, refused or did not do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling, without the request and its key; the SDK's errors do not."""
+        state = {name: value for name, value in vars(self).items() if name not in _OF_HTTP}
+        return _rebuild, (type(self), self.args, state)
+
+
+_OF_HTTP = ("request", "response")
+
+
+def _rebuild(kind: type[VLLMError], args: tuple[Any, ...], state: dict[str, Any]) -> VLLMError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(dict.fromkeys(_OF_HTTP), **state)
+    return error
 
 
 class VLLMConnectionError(VLLMError, OpenAIConnectionError):
@@ -100,9 +117,15 @@ class VLLMIdleTimeoutError(StreamChunkTimeoutError, VLLMTimeoutError, StreamInte
         self.model_name = model_name
         self.chunks_received = chunks_received
 
+    __reduce__ = VLLMError.__reduce__  # not that of `OSError`, which is nearer
+
 
 class VLLMAuthenticationError(VLLMError, OpenAIAuthenticationError):
     """The server wants another API key."""
+
+
+class VLLMPermissionDeniedError(VLLMError, OpenAIPermissionDeniedError):
+    """The server, or a gateway before it, does not let this API key do that."""
 
 
 class VLLMNotFoundError(VLLMError, OpenAIModelNotFoundError):
@@ -123,6 +146,40 @@ class VLLMRateLimitError(VLLMError, OpenAIRateLimitError):
 
 class VLLMServerError(VLLMError, OpenAIAPIError):
     """The server failed, or what answered is no vLLM server."""
+
+
+class VLLMOverloadedError(VLLMServerError):
+    """The server has too much to do, or is still loading: later it may answer."""
+
+
+class VLLMStreamError(VLLMError, ServerStreamError, openai.APIError, ModelAPIError):
+    """The server reported an error inside its answer, or sent what is none."""
+
+    code: int | str | None  # type: ignore[assignment]
+    """As the server sent it; the SDK has text here."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | str | None = None,
+        type: str | None = None,  # noqa: A002
+        request: "httpx2.Request | None" = None,
+    ) -> None:
+        """Take the server's words as they are."""
+        openai.APIError.__init__(self, message, request, body=None)  # type: ignore[arg-type]
+        self.code = code
+        self.type = type
+        if isinstance(code, int) and 400 <= code < 500 and code not in RETRIED:  # noqa: PLR2004
+            self.is_retryable = False
+
+
+class VLLMIncompleteStreamError(VLLMError, IncompleteStreamError, OpenAIConnectionError):
+    """The answer ended before it was complete: a dropped connection or a dead worker."""
+
+    def __init__(self, message: str, *, request: "httpx2.Request | None" = None) -> None:
+        """Say how it ended."""
+        OpenAIConnectionError.__init__(self, message=message, request=request)  # type: ignore[arg-type]
 
 
 class VLLMEmptyOutputError(VLLMError, openai.APIError, ModelError):
@@ -153,128 +210,3 @@ class VLLMEmptyOutputError(VLLMError, openai.APIError, ModelError):
         )
         super().__init__(msg, request=request, body=None)  # type: ignore[arg-type]
         self.tokens = tokens
-
-
-@contextmanager
-def clear_errors(base_url: str) -> Iterator[None]:
-    """Turn what the SDK raises about a request into a `VLLMError` that says what to do.
-
-    Args:
-        base_url: Where the request went.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        VLLMError: See the tree at the top of this module.
-        IncompleteStreamError: The connection broke while the answer was read.
-    """
-    try:
-        yield
-    except VLLMError:
-        raise
-    except openai.APITimeoutError as error:
-        msg = f"{base_url} did not answer in time. Raise timeout=..., or look at the server's load."
-        raise VLLMTimeoutError(msg, request=error.request) from error
-    except openai.APIConnectionError as error:
-        reason = error.__cause__ or error
-        msg = (
-            f"Nothing answers at {base_url} ({reason}). Start vLLM there (vllm serve MODEL), or "
-            "set base_url=... or VLLM_API_BASE to where it runs."
-        )
-        raise VLLMConnectionError(message=msg, request=error.request) from error
-    except openai.APIStatusError as error:
-        raise _of_status(error, base_url) from error
-    except _TransportError as error:
-        broke = str(error) or type(error).__name__
-        msg = (
-            f"The connection to {base_url} broke while the answer was read ({broke}). No tool "
-            "call of it is confirmed."
-        )
-        raise IncompleteStreamError(msg) from error
-
-
-def not_vllm(response: "httpx2.Response", text: str, base_url: str) -> VLLMServerError:
-    """Make the error for an answer that vLLM does not give.
-
-    Args:
-        response: The HTTP response.
-        text: Its body.
-        base_url: Where the request went.
-    """
-    kind = response.headers.get("content-type", "no content type")
-    msg = (
-        f"{base_url} answered {response.status_code} with {kind}, which is nothing of vLLM's: "
-        f"{_readable(text, response)!r}. Something else is there, perhaps a proxy: check base_url."
-    )
-    return VLLMServerError(msg, response=response, body=text)
-
-
-def _of_status(error: openai.APIStatusError, base_url: str) -> VLLMError:
-    status = error.status_code
-    words = _words(error)
-    kind: type[Any] = VLLMServerError
-    hint = ""
-    if status in (401, 403):
-        kind = VLLMAuthenticationError
-        hint = "Pass api_key=... or set VLLM_API_KEY to what vLLM was started with as --api-key."
-    elif status == 404:  # noqa: PLR2004
-        kind = VLLMNotFoundError
-        if not isinstance(error.body, dict) or "message" not in error.body:
-            hint = f"Nothing of vLLM's is at {base_url}: base_url has to end in /v1."
-        elif "does not exist" in words:
-            hint = "Leave model unset to use the one that the server has, or see /v1/models."
-    elif status == 429:  # noqa: PLR2004
-        kind = VLLMRateLimitError
-        hint = "Try again later, or send fewer requests at once."
-    elif _is_html(error.response):
-        hint = f"Something else than vLLM answers at {base_url}, perhaps a proxy: check base_url."
-    elif status in (400, 422):
-        kind = VLLMInvalidRequestError
-        if "maximum context length" in words or "max_model_len" in words:
-            kind = VLLMContextOverflowError
-            hint = "Send fewer or shorter messages, or ask for fewer output tokens."
-        else:
-            hint = _hint_for(words)
-    elif status == 503:  # noqa: PLR2004
-        hint = "The server is overloaded or still loading: try again later."
-    full_stop = "" if words.endswith((".", "!", "?")) else "."
-    msg = f"{base_url} answered {status}: {words}{full_stop} {hint}".rstrip()
-    made: VLLMError = kind(msg, response=error.response, body=error.body)
-    return made
-
-
-_HINTS = (
-    (
-        "--enable-auto-tool-choice",
-        (
-            "Start vLLM with --enable-auto-tool-choice --tool-call-parser NAME, where NAME fits "
-            "the model (hermes for Qwen 2.5, qwen3_coder, llama3_json, mistral, ...)."
-        ),
-    ),
-    ("--tool-call-parser", "Start vLLM with --tool-call-parser NAME, where NAME fits the model."),
-    ("priority scheduling", "Start vLLM with --scheduling-policy priority, or leave priority out."),
-)
-
-
-def _hint_for(words: str) -> str:
-    return next((hint for sign, hint in _HINTS if sign in words), "")
-
-
-def _is_html(response: "httpx2.Response") -> bool:
-    return "html" in response.headers.get("content-type", "")
-
-
-def _words(error: openai.APIStatusError) -> str:
-    """What the server said: `{"error": {"message"}}`, `{"error": "Unauthorized"}`, text or HTML."""
-    body: Any = error.body
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("error") or body.get("detail") or body
-    return _readable(str(body) if body else error.message, error.response)
-
-
-def _readable(text: str, response: "httpx2.Response") -> str:
-    if _is_html(response):
-        text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -1,0 +1,198 @@
+"""What the SDK raises and servers say, turned into the errors of `vllm.errors`."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import openai
+
+from langchain_toolstream.core.errors import (
+    IncompleteStreamError,
+    ServerStreamError,
+    StreamInterruptedError,
+)
+from langchain_toolstream.vllm.errors import (
+    RETRIED,
+    VLLMAuthenticationError,
+    VLLMConnectionError,
+    VLLMContextOverflowError,
+    VLLMError,
+    VLLMIncompleteStreamError,
+    VLLMInvalidRequestError,
+    VLLMNotFoundError,
+    VLLMOverloadedError,
+    VLLMPermissionDeniedError,
+    VLLMRateLimitError,
+    VLLMServerError,
+    VLLMStreamError,
+    VLLMTimeoutError,
+)
+
+if TYPE_CHECKING:
+    import httpx2
+
+_OPENAI_ON_HTTPX2 = 3
+_transport = importlib.import_module(
+    "httpx2" if int(openai.VERSION.partition(".")[0]) >= _OPENAI_ON_HTTPX2 else "httpx"
+)
+_TransportError: type[Exception] = _transport.RequestError
+
+_MAX_SHOWN = 500
+
+
+@contextmanager
+def clear_errors(base_url: str) -> Iterator[None]:
+    """Turn what the SDK raises about a request into a `VLLMError` that says what to do.
+
+    Args:
+        base_url: Where the request went.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        VLLMError: See the tree at the top of this module.
+        IncompleteStreamError: The connection broke while the answer was read.
+    """
+    try:
+        yield
+    except VLLMError as error:
+        _know_request(error, base_url)
+        raise
+    except StreamInterruptedError as error:
+        # The same error, as the SDK's too: what caused the one caused the other.
+        raise _of_stream(error, base_url) from error.__cause__
+    except openai.APITimeoutError as error:
+        msg = f"{base_url} did not answer in time. Raise timeout=..., or look at the server's load."
+        raise VLLMTimeoutError(msg, request=error.request) from error
+    except openai.APIConnectionError as error:
+        reason = error.__cause__ or error
+        msg = (
+            f"Nothing answers at {base_url} ({reason}). Start vLLM there (vllm serve MODEL), or "
+            "set base_url=... or VLLM_API_BASE to where it runs."
+        )
+        raise VLLMConnectionError(message=msg, request=error.request) from error
+    except openai.APIStatusError as error:
+        raise _of_status(error, base_url) from error
+    except _TransportError as error:
+        broke = str(error) or type(error).__name__
+        msg = (
+            f"The connection to {base_url} broke while the answer was read ({broke}). No tool "
+            "call of it is confirmed."
+        )
+        raise _of_stream(IncompleteStreamError(msg), base_url) from error
+
+
+def _of_stream(error: StreamInterruptedError, base_url: str) -> VLLMError:
+    made = (
+        VLLMStreamError(error.message, code=error.code, type=error.type)
+        if isinstance(error, ServerStreamError)
+        else VLLMIncompleteStreamError(str(error))
+    )
+    _know_request(made, base_url)
+    return made
+
+
+def _know_request(error: VLLMError, base_url: str) -> None:
+    # Without headers: the real one has the API key.
+    if isinstance(error, openai.APIError) and error.request is None:
+        error.request = _transport.Request("POST", f"{base_url.rstrip('/')}/chat/completions")
+
+
+def not_vllm(response: "httpx2.Response", text: str, base_url: str) -> VLLMServerError:
+    """Make the error for an answer that vLLM does not give.
+
+    Args:
+        response: The HTTP response.
+        text: Its body.
+        base_url: Where the request went.
+    """
+    kind = response.headers.get("content-type", "no content type")
+    msg = (
+        f"{base_url} answered {response.status_code} with {kind}, which is nothing of vLLM's: "
+        f"{_readable(text, response)!r}. Something else is there, perhaps a proxy: check base_url."
+    )
+    return VLLMServerError(msg, response=response, body=text)
+
+
+def _of_status(error: openai.APIStatusError, base_url: str) -> VLLMError:
+    status = error.status_code
+    words = _words(error)
+    kind = _KINDS.get(status, VLLMServerError)
+    if kind is VLLMServerError and status < 500 and status not in RETRIED:  # noqa: PLR2004
+        kind = VLLMInvalidRequestError
+    hint = _HINTS_OF_KINDS.get(kind, "")
+    if _is_html(error.response) and kind not in _SAID_BY_GATEWAYS:
+        hint = f"Something else than vLLM answers at {base_url}, perhaps a proxy: check base_url."
+    elif kind is VLLMNotFoundError:
+        if not isinstance(error.body, dict) or "message" not in error.body:
+            hint = f"Nothing of vLLM's is at {base_url}: base_url has to end in /v1."
+        elif "does not exist" in words:
+            hint = "Leave model unset to use the one that the server has, or see /v1/models."
+    elif kind is VLLMInvalidRequestError:
+        if "maximum context length" in words or "max_model_len" in words:
+            kind = VLLMContextOverflowError
+            hint = "Send fewer or shorter messages, or ask for fewer output tokens."
+        else:
+            hint = next((hint for sign, hint in _HINTS if sign in words), "")
+    full_stop = "" if words.endswith((".", "!", "?")) else "."
+    msg = f"{base_url} answered {status}: {words}{full_stop} {hint}".rstrip()
+    made: VLLMError = kind(msg, response=error.response, body=error.body)
+    return made
+
+
+_KINDS: dict[int, type[Any]] = {
+    401: VLLMAuthenticationError,
+    403: VLLMPermissionDeniedError,
+    404: VLLMNotFoundError,
+    429: VLLMRateLimitError,
+    503: VLLMOverloadedError,
+}
+_SAID_BY_GATEWAYS = (
+    VLLMAuthenticationError,
+    VLLMPermissionDeniedError,
+    VLLMNotFoundError,
+    VLLMRateLimitError,
+)
+"""What is meant as it says, be it in HTML."""
+
+_KEY_HINT = "Pass api_key=... or set VLLM_API_KEY to what vLLM was started with as --api-key."
+_HINTS_OF_KINDS: dict[type[Any], str] = {
+    VLLMAuthenticationError: _KEY_HINT,
+    VLLMPermissionDeniedError: _KEY_HINT,
+    VLLMRateLimitError: "Try again later, or send fewer requests at once.",
+    VLLMOverloadedError: "The server is overloaded or still loading: try again later.",
+}
+
+_HINTS = (
+    (
+        "--enable-auto-tool-choice",
+        (
+            "Start vLLM with --enable-auto-tool-choice --tool-call-parser NAME, where NAME fits "
+            "the model (hermes for Qwen 2.5, qwen3_coder, llama3_json, mistral, ...)."
+        ),
+    ),
+    ("--tool-call-parser", "Start vLLM with --tool-call-parser NAME, where NAME fits the model."),
+    ("priority scheduling", "Start vLLM with --scheduling-policy priority, or leave priority out."),
+)
+
+
+def _is_html(response: "httpx2.Response") -> bool:
+    return "html" in response.headers.get("content-type", "")
+
+
+def _words(error: openai.APIStatusError) -> str:
+    """What the server said: `{"error": {"message"}}`, `{"error": "Unauthorized"}`, text or HTML."""
+    body: Any = error.body
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("error") or body.get("detail") or body
+    return _readable(str(body) if body else error.message, error.response)
+
+
+def _readable(text: str, response: "httpx2.Response") -> str:
+    if _is_html(response):
+        text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
