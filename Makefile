@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed
 # uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 
-.PHONY: help install test test_oldest integration_tests vllm lint type format bench demo docs clean
+.PHONY: help install test test_oldest integration_tests vllm lint type format bench demo demo-vllm docs clean
 
 help: ## Print this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z_]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with the package and all it is developed with; the other targets do this once
 
@@ -57,6 +57,9 @@ bench: $(STAMP) ## Compare speed with the peers, and print the ratios
 
 demo: $(STAMP) ## Show the package at work on a recorded vLLM stream
 	$(BIN)/toolstream demo
+
+demo-vllm: $(STAMP) vllm ## The same live, on a real vLLM on the CPU (PROMPT="..." to ask it something)
+	$(BIN)/python -m scripts.vllm_cpu.demo --parser "$${PARSER:-hermes}" "$$PROMPT"
 
 docs: $(STAMP) ## Build the documentation into site, strictly, and run every example in it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from langchain_toolstream.testing import load_recordings
-from tests.integration_tests.vllm_server import REPOSITORY, serve
+from scripts.vllm_cpu.server import REPOSITORY, serve
 
 TARGET = REPOSITORY / "langchain_toolstream" / "testing" / "recordings" / "tiny.jsonl.gz"
 

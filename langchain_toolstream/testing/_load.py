@@ -76,10 +76,10 @@ def load_recordings(path: str | Path) -> list[Recording]:
 def bundled_recordings() -> list[Recording]:
     """Give the recordings that come with the package: a real vLLM 0.32 with tiny models.
 
-    Those named `tiny_...` are of the model in `tests/integration_tests/tiny_model`, which answers
-    rightly but for the three cities of `tiny_3calls`. The others are of an earlier one that often
-    does not, with one prompt in every tool choice, streamed and not, with usage, reasoning and log
-    probabilities, cut in each place, and vLLM's own errors.
+    Those named `tiny_...` are of the model in `tests/integration_tests/tiny_models/hermes`, which
+    answers rightly but for the three cities of `tiny_3calls`. The others are of an earlier one that
+    often does not, with one prompt in every tool choice, streamed and not, with usage, reasoning
+    and log probabilities, cut in each place, and vLLM's own errors.
 
     ```python
     from langchain_toolstream.testing import bundled_recordings

@@ -1,17 +1,44 @@
 import os
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import pytest
 
-from tests.integration_tests.vllm_server import INSTALLED, MISSING, VLLMServer, serve
+from scripts.vllm_cpu.server import INSTALLED, MISSING, PARSERS, VLLMServer, serve
 
 
-@pytest.fixture(scope="session")
-def vllm_server() -> Iterator[VLLMServer]:
-    """A real vLLM with the tiny model; in CI it has to be there."""
+@pytest.fixture(scope="session", params=PARSERS)
+def vllm_server(request: pytest.FixtureRequest) -> Iterator[VLLMServer]:
+    """A real vLLM with a tiny model, for each tool-call parser; in CI it has to be there.
+
+    Pytest runs all tests of one server before it starts the next one.
+    """
     if not INSTALLED.exists():
         if os.environ.get("CI", "").lower() in ("", "0", "false"):
             pytest.skip(MISSING)
         pytest.fail(MISSING)
-    with serve() as server:
+    with serve(request.param) as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many tests of each standard suite passed, and why others did not."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for outcome in ("passed", "failed", "error", "xfailed", "xpassed", "skipped"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            suite = dict(report.user_properties).get("suite")
+            if suite is None or (report.when != "call" and outcome == "passed"):
+                continue
+            counts[suite][outcome] += 1
+            if outcome == "xfailed":
+                reasons[suite][f"xfailed: {report.wasxfail}"] += 1
+            elif outcome == "skipped":
+                reasons[suite][f"skipped: {report.longrepr[2].removeprefix('Skipped: ')}"] += 1
+    if counts:
+        terminalreporter.section("LangChain's ChatModelIntegrationTests")
+    for suite, found in counts.items():
+        told = ", ".join(f"{count} {outcome}" for outcome, count in found.items())
+        terminalreporter.write_line(f"{suite}: {told}")
+        for reason, count in reasons[suite].items():
+            terminalreporter.write_line(f"    {count} {reason}")

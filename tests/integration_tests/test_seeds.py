@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration_tests.vllm_server import VLLMServer
+from scripts.vllm_cpu.server import VLLMServer
 
 SEEDS = Path(__file__).parents[2] / "docs" / "examples" / "seeds"
 

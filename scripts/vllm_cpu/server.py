@@ -1,4 +1,4 @@
-"""A real vLLM on this machine, serving the tiny model: started, waited for, and always stopped."""
+"""A real vLLM on this machine, serving a tiny model: started, waited for, and always stopped."""
 
 import json
 import os
@@ -17,7 +17,9 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = REPOSITORY / ".vllm" / "bin" / "python"
 INSTALLED = REPOSITORY / ".vllm" / ".installed"
-MODEL = Path(__file__).parent / "tiny_model"
+# For each tool-call parser, a model that writes what it reads.
+MODELS = REPOSITORY / "tests" / "integration_tests" / "tiny_models"
+PARSERS = ("hermes",)
 HOST = "127.0.0.1"
 MISSING = "There is no real vLLM in .vllm; `make vllm` installs it (2 GB)"
 
@@ -32,6 +34,9 @@ _GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VLLMServer:
     """A running server."""
+
+    parser: str
+    """Its tool-call parser."""
 
     root: str
     """Its URL, such as `http://127.0.0.1:8000`."""
@@ -67,12 +72,11 @@ class VLLMServer:
 
 
 @contextmanager
-def serve(*arguments: str, model: Path = MODEL) -> Iterator[VLLMServer]:
+def serve(parser: str = "hermes") -> Iterator[VLLMServer]:
     """Run a server until the end of the block.
 
     Args:
-        *arguments: Further ones for vLLM.
-        model: The model's folder.
+        parser: The tool-call parser, one of `PARSERS`; its model comes with it.
 
     Yields:
         The server, when it is ready.
@@ -83,11 +87,11 @@ def serve(*arguments: str, model: Path = MODEL) -> Iterator[VLLMServer]:
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="vllm-") as folder:
         log = Path(folder) / "log.txt"
-        server = VLLMServer(root=f"http://{HOST}:{port}", log=log)
+        server = VLLMServer(parser=parser, root=f"http://{HOST}:{port}", log=log)
         with log.open("wb") as output:
             # A group of its own: vLLM is several processes, and Ctrl-C is for pytest.
             process = subprocess.Popen(
-                _command(model, port, arguments),
+                _command(parser, port),
                 env=_environment(folder),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -107,22 +111,21 @@ def serve(*arguments: str, model: Path = MODEL) -> Iterator[VLLMServer]:
             _stop(process, guard)
 
 
-def _command(model: Path, port: int, arguments: tuple[str, ...]) -> list[str]:
+def _command(parser: str, port: int) -> list[str]:
     return [
         *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(model), "--served-model-name", "tiny"),
+        *("--model", str(MODELS / parser), "--served-model-name", "tiny"),
         *("--host", HOST, "--port", str(port)),
         # Far more than the model was trained on, so that a generation can be long enough to leave.
         *("--hf-overrides", '{"max_position_embeddings": 65536}'),
         *("--max-model-len", "65536", "--max-num-seqs", "8"),
         *("--dtype", "float32", "--enforce-eager"),
-        *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+        *("--enable-auto-tool-choice", "--tool-call-parser", parser),
         # The reasoning parser takes text for thoughts unless it is told that there are none.
         *("--reasoning-parser", "qwen3"),
         *("--default-chat-template-kwargs", '{"enable_thinking": false}'),
         # A model this small writes white space for ever where JSON allows it.
         *("--structured-outputs-config", '{"disable_any_whitespace": true, "backend": "xgrammar"}'),
-        *arguments,
     ]
 
 
