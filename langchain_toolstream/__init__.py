@@ -1,7 +1,7 @@
 """Streamed tool calls from vLLM for LangChain."""
 
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
-from langchain_toolstream.tools import ToolMap, ToolSet
+from langchain_toolstream.tools import ArtifactTool, ToolMap, ToolSet, artifact_tool
 from langchain_toolstream.vllm import (
     ChatVLLM,
     RepetitionDetection,
@@ -10,6 +10,7 @@ from langchain_toolstream.vllm import (
 )
 
 __all__ = [
+    "ArtifactTool",
     "ChatVLLM",
     "RepetitionDetection",
     "StructuredOutputs",
@@ -18,4 +19,5 @@ __all__ = [
     "ToolSet",
     "ToolStreamParser",
     "VLLMError",
+    "artifact_tool",
 ]

@@ -87,6 +87,16 @@ class ToolSchema:
 
 
 @runtime_checkable
+class _StartsEarly(Protocol):
+    @property
+    def starts_early(self) -> bool: ...
+
+
+def _starts_early(tool: object) -> bool:
+    return isinstance(tool, _StartsEarly) and tool.starts_early
+
+
+@runtime_checkable
 class _HasSchemas(Protocol):
     @property
     def schemas(self) -> Mapping[str, ToolSchema]: ...
@@ -95,8 +105,8 @@ class _HasSchemas(Protocol):
 def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[str, ToolSchema]:
     """Look at what each of some tools accepts.
 
-    A `ToolSet` also knows which of its tools are read-only; in a plain list none is, because
-    whatever runs its calls could not take one back.
+    A `ToolSet` also knows which of its tools are read-only. In a plain list none is, because
+    whatever runs its calls could not take one back; but for an `ArtifactTool`, whose `.map()` can.
 
     Args:
         tools: A `ToolSet`, or any mix of what `bind_tools` takes. Dicts that describe no function
@@ -117,7 +127,7 @@ def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[
     for tool in tools:
         if isinstance(tool, Mapping) and tool.get("type", "function") not in _FUNCTION_TYPES:
             continue
-        schema = ToolSchema(tool, coerce=coerce)
+        schema = ToolSchema(tool, read_only=_starts_early(tool), coerce=coerce)
         if schema.name in schemas:
             msg = f"Two tools are named {schema.name!r}; a call could not tell them apart."
             raise ValueError(msg)

@@ -13,6 +13,7 @@ from langchain_toolstream.tools._errors import ErrorPolicy, HandleToolErrors
 from langchain_toolstream.tools._ledger import Order
 from langchain_toolstream.tools._limits import Limits, check_names
 from langchain_toolstream.tools._map import ToolMap
+from langchain_toolstream.tools._progress import without_yields
 from langchain_toolstream.tools._read_only import ReadOnly, names_in, reader_of
 
 
@@ -83,7 +84,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
     ) -> None:
         """Make tools of the functions and find out who is read-only."""
         check_is_list(tools)
-        self._tools = tuple(as_tool(tool) for tool in tools)
+        self._tools = tuple(as_tool(without_yields(tool)) for tool in tools)
         if not isinstance(read_only, bool) and not callable(read_only):
             read_only = names_in(read_only)
         is_read_only = reader_of(read_only, trust_annotations=trust_annotations)
