@@ -12,9 +12,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
+from typing import (
+    Any,
+    Protocol,
+    TypeGuard,
+    cast,
+    get_args,
+    get_type_hints,
+    runtime_checkable,
+)
 
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ValidationError
 from pydantic_core import (
@@ -214,7 +222,7 @@ def _pydantic_model(tool: ToolLike) -> tuple[type[BaseModel] | None, frozenset[s
         seen_by_model = tool.tool_call_schema
         whole = tool.get_input_schema()
         if not (_is_model(seen_by_model) and _is_model(whole)):
-            return None, frozenset()
+            return None, _injected_by_signature(tool)
         injected = whole.model_fields.keys() - seen_by_model.model_fields.keys()
         # The subset that the model sees has lost the validators of the whole, so take the whole
         # wherever nothing is injected.
@@ -224,6 +232,21 @@ def _pydantic_model(tool: ToolLike) -> tuple[type[BaseModel] | None, frozenset[s
     if inspect.isroutine(tool):
         return _pydantic_model(as_tool(tool))
     return None, frozenset()
+
+
+def _injected_by_signature(tool: BaseTool) -> frozenset[str]:
+    """The injected arguments of a tool whose schema, being JSON, cannot tell them."""
+    function = getattr(tool, "func", None) or getattr(tool, "coroutine", None) or tool._run  # noqa: SLF001
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):
+        return frozenset()
+    return frozenset(name for name, hint in hints.items() if any(map(_injects, get_args(hint)[1:])))
+
+
+def _injects(mark: object) -> bool:
+    kind = mark if isinstance(mark, type) else type(mark)
+    return issubclass(kind, InjectedToolArg)
 
 
 def _converts(tool: ToolLike) -> bool:
