@@ -35,7 +35,12 @@ PRINTED = {
         "Successfully generated array of 10 random ints in [0, 9].",
         "tool_call_id='123' artifact=[",
         "name='generate_random_ints', tool_call_id='composed-generate_random_ints', artifact=[",
+        "# With the arguments of the call alone, the content alone.\nSuccessfully generated array",
         "Generated 3 floats in [0.1, 3.3333], rounded to 4 decimals.",
+        "\nlist of 10 items: [",
+        "content='list of 10 items: [",
+        "[ToolMessage(content='list of 10 items: [",
+        "content='3 floats were generated.' name='generate_random_floats' tool_call_id='123' art",
     ],
 }
 

@@ -1,11 +1,11 @@
-"""LangChain's guide to artifacts: what a tool returns beside what the model reads."""
+"""LangChain's guide to artifacts, cell by cell: what a tool returns beside what the model reads."""
 
 import random
 from operator import attrgetter
 
 from langchain_core.tools import BaseTool, tool
 
-from langchain_toolstream import ChatVLLM, ToolSet, ToolStreamParser
+from langchain_toolstream import ArtifactTool, ChatVLLM, ToolSet, ToolStreamParser, artifact_tool
 
 random.seed(0)
 llm = ChatVLLM(temperature=0)
@@ -37,6 +37,9 @@ llm_with_tools = llm.bind_tools([generate_random_ints])
 message = llm_with_tools.invoke(prompt)
 print(message.tool_calls)
 print(generate_random_ints.invoke(message.tool_calls[0]))
+
+print("\n# With the arguments of the call alone, the content alone.")
+print(generate_random_ints.invoke(message.tool_calls[0]["args"]))
 
 print("\n# As a chain, as the guide has it.")
 chain = llm_with_tools | attrgetter("tool_calls") | generate_random_ints.map()
@@ -76,3 +79,39 @@ call = {
 }
 print(rand_gen.invoke(call))
 print(ToolSet([rand_gen]).map().invoke([call]))
+
+
+@artifact_tool("generate_random_ints", read_only=True)
+def random_ints(min: int, max: int, size: int) -> list[int]:
+    """Generate size random ints in the range [min, max]."""
+    return [random.randint(min, max) for _ in range(size)]
+
+
+print(
+    "\n# The same with artifact_tool: what is returned is the artifact, the model reads its kind."
+)
+print(random_ints.invoke({"min": 0, "max": 9, "size": 10}))
+print(random_ints.invoke({"name": random_ints.name, "id": "123", "type": "tool_call",
+                          "args": {"min": 0, "max": 9, "size": 10}}))  # fmt: skip
+
+print("\n# Its map() is eager and streams, without a ToolSet.")
+chain = llm.bind_tools([random_ints]) | ToolStreamParser([random_ints]) | random_ints.map()
+for messages in chain.stream(prompt):
+    print(messages)
+
+
+class RandomFloats(ArtifactTool):
+    """The same as a class."""
+
+    name: str = "generate_random_floats"
+    description: str = "Generate size random floats in the range [min, max]."
+
+    ndigits: int = 2
+
+    def _run(self, min: float, max: float, size: int) -> list[float]:
+        return [round(random.uniform(min, max), ndigits=self.ndigits) for _ in range(size)]
+
+
+print("\n# And as a class, with a summary of its own.")
+rand_gen = RandomFloats(ndigits=4, summary=lambda floats: f"{len(floats)} floats were generated.")
+print(rand_gen.invoke(call))
