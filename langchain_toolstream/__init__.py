@@ -1,7 +1,7 @@
 """Streamed tool calls from vLLM for LangChain."""
 
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
-from langchain_toolstream.tools import ArtifactTool, ToolMap, ToolSet, artifact_tool
+from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool
 from langchain_toolstream.vllm import (
     ChatVLLM,
     RepetitionDetection,
@@ -12,6 +12,7 @@ from langchain_toolstream.vllm import (
 __all__ = [
     "ArtifactTool",
     "ChatVLLM",
+    "FromArtifact",
     "RepetitionDetection",
     "StructuredOutputs",
     "ToolCallError",

@@ -10,6 +10,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import lru_cache
 from typing import (
@@ -38,6 +39,9 @@ from langchain_toolstream.core.errors import JSONPath, format_path
 ToolLike = BaseTool | type | Callable[..., Any] | Mapping[str, Any]
 """A tool, a pydantic model, a `TypedDict`, a function, or a schema as a dict: what
 `bind_tools` takes."""
+
+checking: ContextVar[bool] = ContextVar("checking", default=False)
+"""Whether a call is only looked at: what its arguments stand for need not be there yet."""
 
 _MAX_PROBLEMS = 3
 _MAX_SHOWN = 60
@@ -85,12 +89,15 @@ class ToolSchema:
         if forged := self._injected & args.keys():
             place = format_path((min(forged),))
             return f"the tool is given this value by the application, not by the model, at {place}"
+        token = checking.set(True)
         try:
             self._validate(args)
         except ValidationError as error:
             return describe(error, args)
         except Exception as error:  # noqa: BLE001  (a validator of the user's may raise anything)
             return f"the tool's own validation raised {error!r}"
+        finally:
+            checking.reset(token)
         return None
 
 

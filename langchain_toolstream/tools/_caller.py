@@ -11,6 +11,7 @@ from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
 from langchain_core.messages.tool import tool_call
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
+from langchain_core.stores import BaseStore
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from pydantic import ValidationError
 
@@ -24,6 +25,13 @@ from langchain_toolstream.tools._errors import (
     ErrorPolicy,
     error_message,
     is_control_flow,
+)
+from langchain_toolstream.tools._handles import (
+    PREFIX,
+    Artifacts,
+    given,
+    handles_in,
+    takes_artifacts,
 )
 from langchain_toolstream.tools._injected import wanted_from_application
 from langchain_toolstream.tools._ledger import check_is_call
@@ -41,6 +49,7 @@ class Caller:
         schemas: What each of them accepts, by name.
         errors: What becomes of their exceptions.
         limits: Their limits.
+        store: Where artifacts are kept for later calls.
     """
 
     def __init__(
@@ -49,12 +58,15 @@ class Caller:
         schemas: dict[str, ToolSchema],
         errors: ErrorPolicy,
         limits: Limits,
+        store: BaseStore[str, Any],
     ) -> None:
         """Find out what each tool wants."""
         self.schemas = schemas
         self.limits = limits
         self._by_name = {tool.name: tool for tool in tools}
         self._errors = errors
+        self._store = store
+        self._takers = {name for name, tool in self._by_name.items() if takes_artifacts(tool)}
         self._wanting = {
             name: wanting
             for name, tool in self._by_name.items()
@@ -87,7 +99,7 @@ class Caller:
             attempt = 0
             while True:
                 try:
-                    return _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
+                    return self._invoke(call, tool, config, state, **kwargs)
                 except asyncio.CancelledError:  # only the tool itself can raise it in a thread
                     return error_message(call, CANCELLED_ITSELF)
                 except Exception as error:
@@ -98,6 +110,36 @@ class Caller:
                         if (text := self._errors.text(error)) is None:
                             raise
                         return error_message(call, text)
+
+    def _invoke(
+        self,
+        call: ToolCall,
+        tool: BaseTool,
+        config: RunnableConfig | None,
+        state: Running,
+        **kwargs: Any,
+    ) -> ToolMessage:
+        artifacts = state.artifacts or self.artifacts(config)
+        if artifacts is None:
+            return _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
+        with given(artifacts.fetch(call["args"]) if tool.name in self._takers else None):
+            message = _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
+        return message if state.stopped.is_set() else artifacts.keep(message)
+
+    async def _ainvoke(
+        self,
+        call: ToolCall,
+        tool: BaseTool,
+        config: RunnableConfig | None,
+        state: Running,
+        **kwargs: Any,
+    ) -> ToolMessage:
+        artifacts = state.artifacts or self.artifacts(config)
+        if artifacts is None:
+            return _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
+        with given(await artifacts.afetch(call["args"]) if tool.name in self._takers else None):
+            message = _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
+        return message if state.stopped.is_set() else await artifacts.akeep(message)
 
     async def arun(
         self,
@@ -129,7 +171,7 @@ class Caller:
                 async with timeout:
                     if _is_sync(tool):
                         return await self._in_thread(call, config, state, threads, **kwargs)
-                    return await self._await(call, tool, config, **kwargs)
+                    return await self._await(call, tool, config, state, **kwargs)
             except TimeoutError:
                 if not timeout.expired():  # the tool's own
                     raise
@@ -140,12 +182,17 @@ class Caller:
                 raise
 
     async def _await(
-        self, call: ToolCall, tool: BaseTool, config: RunnableConfig | None, **kwargs: Any
+        self,
+        call: ToolCall,
+        tool: BaseTool,
+        config: RunnableConfig | None,
+        state: Running,
+        **kwargs: Any,
     ) -> ToolMessage:
         attempt = 0
         while True:
             try:
-                return _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
+                return await self._ainvoke(call, tool, config, state, **kwargs)
             except Exception as error:
                 attempt += 1
                 if not self._may_pass(error, call, attempt):
@@ -206,6 +253,24 @@ class Caller:
         finally:
             state.stop(item["name"] or "")
             executor.shutdown(wait=False)
+
+    def artifacts(self, config: RunnableConfig | None) -> Artifacts | None:
+        """The artifacts that the calls of one run can reach, where any tool takes some.
+
+        Args:
+            config: The configuration of the run.
+        """
+        return Artifacts(self._store, config) if self._takers else None
+
+    def producers(self, call: Call) -> frozenset[str]:
+        """The ids of the calls whose artifacts a call takes.
+
+        Args:
+            call: The call.
+        """
+        if call["name"] not in self._takers:
+            return frozenset()
+        return frozenset(handle.removeprefix(PREFIX) for handle in handles_in(call["args"]))
 
     def refusal(self, item: Call) -> ToolMessage | None:
         """The answer to a call that no tool runs.

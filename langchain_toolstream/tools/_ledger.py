@@ -20,9 +20,14 @@ Order = Literal["completed", "called"]
 
 
 class Entry:
-    """One call that arrived, and its answer once there is one."""
+    """One call that arrived, and its answer once there is one.
 
-    __slots__ = ("call", "given_out", "message", "place", "refused", "running", "started_at")
+    It waits for its producers: earlier calls of the message whose artifacts it takes.
+    """
+
+    __slots__ = (
+        "call", "given_out", "message", "place", "producers", "refused", "running", "started_at",
+    )  # fmt: skip
 
     def __init__(self, call: Call, place: int) -> None:
         self.call: Any = call
@@ -32,6 +37,12 @@ class Entry:
         self.refused = False
         self.running = Running(call["id"])
         self.started_at: float | None = None
+        self.producers: list[Entry] = []
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the calls that this one takes artifacts of are answered."""
+        return all(producer.message is not None for producer in self.producers)
 
 
 class Ledger:
@@ -65,6 +76,8 @@ class Ledger:
                 entry = self._enter(call)
                 refusal = self._caller.refusal(call)
                 if refusal is None:
+                    earlier = self._caller.producers(call) - {call["id"]}
+                    entry.producers = [e for id_ in earlier if (e := self._by_id.get(id_))]
                     to_start.append(entry)
                 else:
                     self.answer(entry, refusal)

@@ -11,8 +11,8 @@ from langchain_toolstream.tools._ledger import Entry
 class Queue:
     """The calls that wait for a place, in the order in which they came.
 
-    A call whose tool is at its limit lets those behind it pass. A call that was answered before
-    its turn never starts.
+    A call whose tool is at its limit, or that waits for another call, lets those behind it pass.
+    A call that was answered before its turn never starts.
 
     Args:
         limit: How many calls may run at once; `None` for as many as come.
@@ -51,7 +51,9 @@ class Queue:
             name = entry.call["name"]
             if entry.message is not None:
                 continue
-            if self._running[name] >= self._limits.get(name, self._running[name] + 1):
+            if not entry.may_start or self._running[name] >= self._limits.get(
+                name, self._running[name] + 1
+            ):
                 passed.append(entry)
                 continue
             self._running[name] += 1

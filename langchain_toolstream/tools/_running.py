@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from langchain_toolstream.tools._handles import Artifacts
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,15 +21,17 @@ class Running:
         stopped: Set when nobody waits for the tool any more. A thread cannot be stopped from
             outside, but a generator in it stops at its next `yield`.
         thread: What runs the tool, where that is a thread of ours.
+        artifacts: Those that the call can reach, where its run has any.
     """
 
-    __slots__ = ("call_id", "stopped", "thread")
+    __slots__ = ("artifacts", "call_id", "stopped", "thread")
 
     def __init__(self, call_id: str | None = None) -> None:
         """Nothing runs yet."""
         self.call_id = call_id
         self.stopped = threading.Event()
         self.thread: Future[Any] | None = None
+        self.artifacts: Artifacts | None = None
 
     @property
     def holds_thread(self) -> bool:

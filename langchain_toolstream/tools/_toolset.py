@@ -5,11 +5,13 @@ from typing import Any, get_args, overload
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.stores import BaseStore
 from langchain_core.tools import BaseTool
 
 from langchain_toolstream.schema import ToolSchema, as_tool, check_is_list
 from langchain_toolstream.tools._caller import Caller
 from langchain_toolstream.tools._errors import ErrorPolicy, HandleToolErrors
+from langchain_toolstream.tools._handles import RecentArtifacts
 from langchain_toolstream.tools._ledger import Order
 from langchain_toolstream.tools._limits import Limits, check_names
 from langchain_toolstream.tools._map import ToolMap
@@ -50,6 +52,10 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         max_concurrency: How many calls of a tool may run at once, by name. The limit for all tools
             together is `max_concurrency` in the config of a run. Both hold within one run of
             `map()`.
+        artifacts: Where artifacts are kept for later calls, if a tool takes any (`FromArtifact`):
+            for the conversation that the config names by `thread_id`, else for the run. By default
+            the last 256, in memory. Whatever the store needs, the artifacts have to be; nothing is
+            pickled.
         trust_annotations: Whether an MCP server is believed that its tool is read-only.
 
     Raises:
@@ -80,6 +86,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         timeout: float | Mapping[str, float] | None = None,
         retries: int | Mapping[str, int] = 0,
         max_concurrency: Mapping[str, int] | None = None,
+        artifacts: BaseStore[str, Any] | None = None,
         trust_annotations: bool = False,
     ) -> None:
         """Make tools of the functions and find out who is read-only."""
@@ -98,7 +105,9 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
             self._schemas[tool.name] = ToolSchema(tool, read_only=is_read_only(tool))
         check_names("read_only", names_in(read_only), by_name)
         limits = Limits(by_name, timeout=timeout, retries=retries, max_concurrency=max_concurrency)
-        self._caller = Caller(self._tools, self._schemas, ErrorPolicy(handle_tool_errors), limits)
+        errors = ErrorPolicy(handle_tool_errors)
+        store = RecentArtifacts() if artifacts is None else artifacts
+        self._caller = Caller(self._tools, self._schemas, errors, limits, store)
 
     @property
     def schemas(self) -> Mapping[str, ToolSchema]:

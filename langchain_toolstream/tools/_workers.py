@@ -44,6 +44,7 @@ class Threads:
         self._queue = Queue(
             max_concurrency(config) or _USUAL_THREADS, caller.limits.max_concurrency
         )
+        self._artifacts = caller.artifacts(config)
         self._running: dict[Future[ToolMessage], Entry] = {}
         # The limit is ours to keep: a tool that took too long holds its thread, but no place.
         self._executor = ContextThreadPoolExecutor(max_workers=_MOST_THREADS)
@@ -55,6 +56,7 @@ class Threads:
     def _fill(self) -> None:
         for entry in self._queue.take():
             entry.started_at = time.monotonic()
+            entry.running.artifacts = self._artifacts
             run = self._caller.run
             future = self._executor.submit(run, entry.call, self._config, entry.running)
             entry.running.thread = future
@@ -137,6 +139,7 @@ class Tasks:
         self._caller = caller
         self._config = config
         self._queue = Queue(max_concurrency(config), caller.limits.max_concurrency)
+        self._artifacts = caller.artifacts(config)
         self._executor = ContextThreadPoolExecutor(max_workers=_MOST_THREADS)
 
     @property
@@ -150,6 +153,7 @@ class Tasks:
 
     def _fill(self) -> None:
         for entry in self._queue.take():
+            entry.running.artifacts = self._artifacts
             run_tool = self._caller.arun(entry.call, self._config, entry.running, self._executor)
             self.entries[asyncio.create_task(run_tool)] = entry
 
@@ -173,10 +177,12 @@ class Tasks:
         self._fill()
 
     def cancel_answered(self) -> None:
+        """Stop the tools of calls that were taken back; others may have waited for them."""
         for task, entry in self.entries.items():
             if entry.message is not None and not entry.running.stopped.is_set():
                 entry.running.stop(entry.call["name"])
                 task.cancel()  # once: it may want to clean up
+        self._fill()
 
     async def leave(self) -> None:
         """Stop all tools. What runs in a thread cannot be stopped, and is not heard any more."""
