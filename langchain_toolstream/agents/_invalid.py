@@ -29,7 +29,8 @@ def judged(message: AIMessage, read: Sequence[Call]) -> AIMessage:
     left = list(read)
     good: list[ToolCall] = []
     bad: list[InvalidToolCall] = []
-    for call in [*message.tool_calls, *message.invalid_tool_calls]:
+    calls: list[Call] = [*message.tool_calls, *message.invalid_tool_calls]
+    for call in calls:
         call_id = None if call["id"] in {one["id"] for one in [*good, *bad]} else call["id"]
         same = _find(call, call_id, left)
         if same is not None:
@@ -37,7 +38,7 @@ def judged(message: AIMessage, read: Sequence[Call]) -> AIMessage:
             call_id = same["id"]
         call_id = call_id or f"call_{uuid.uuid4().hex[:24]}"
         if same is not None and is_invalid(same):
-            bad.append({**same, "error": same["error"] or call.get("error")})
+            bad.append(same)
         elif is_invalid(call):
             bad.append({**call, "id": call_id})
         else:
@@ -61,9 +62,8 @@ def _find(call: Call, call_id: str | None, read: Sequence[Call]) -> Call | None:
     named = [one for one in read if one["name"] == call["name"]]
     same = [one for one in named if one["id"] == call_id]
     if not (call_id or same):
-        same = [one for one in named if one["args"] == call["args"]] or [
-            one for one in named if is_invalid(one)
-        ]
+        same = [one for one in named if one["args"] == call["args"]]
+        same = same or [one for one in named if is_invalid(one)]
     return same[0] if same else None
 
 
