@@ -19,7 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
 
 from langchain_toolstream._steps import astep, step
-from langchain_toolstream.core.calls import ToolCallAssembler, is_truncating
+from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
 from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
@@ -174,7 +174,7 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
         del partial
         if not isinstance(result[0], ChatGeneration):
             return self.parse(result[0].text)
-        reading = _Reading(self._schemas, self.on_invalid)
+        reading = MessageReading(self._schemas, self.on_invalid)
         parts = chain(reading.feed(result[0].message), reading.close())
         return [call for calls in parts for call in calls]
 
@@ -212,7 +212,7 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
             ToolCallError: Something is no call, with `on_invalid="raise"`; behind all good calls.
             IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
         """
-        return step(self, _Reading(self._schemas, self.on_invalid), input, config, **kwargs)
+        return step(self, MessageReading(self._schemas, self.on_invalid), input, config, **kwargs)
 
     def atransform(
         self,
@@ -230,14 +230,14 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
         Returns:
             See `transform`.
         """
-        return astep(self, _Reading(self._schemas, self.on_invalid), input, config, **kwargs)
+        return astep(self, MessageReading(self._schemas, self.on_invalid), input, config, **kwargs)
 
 
-class _Reading:
-    """One message on its way through the parser: the shared core of sync and async."""
+class MessageReading:
+    """One message on its way through the parser: the shared core of all that reads chunks."""
 
     def __init__(
-        self, schemas: Mapping[str, ToolSchema] | None, on_invalid: Literal["emit", "raise"]
+        self, schemas: Mapping[str, ToolSpec] | None, on_invalid: Literal["emit", "raise"]
     ) -> None:
         self.trace = AIMessage(content="")
         self._assembler = ToolCallAssembler(schemas, text=False)
@@ -250,6 +250,7 @@ class _Reading:
         self._taken = False
 
     def feed(self, message: Any, /) -> list[list[Call]]:
+        """Take a chunk, or the whole message, and return the calls that became certain."""
         calls = self._calls_of(message)
         return [calls] if calls else []
 

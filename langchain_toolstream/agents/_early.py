@@ -1,0 +1,347 @@
+"""The tools that run before ToolNode asks for them, and how ToolNode gets what they return."""
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import Context, copy_context
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from langchain_core.messages import ToolCall
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langgraph.errors import GraphBubbleUp
+from langgraph.runtime import Runtime
+from pydantic import PrivateAttr
+
+Run = asyncio.Future[Any] | Future[Any]
+
+PATIENCE = 30.0
+"""Seconds after the end of the message in which ToolNode has to ask for a tool's result. It asks
+within milliseconds, unless whoever reads the agent's stream is slow or has left."""
+
+
+class Starter(Protocol):
+    """What runs tools."""
+
+    def start(self, tool: BaseTool, call: ToolCall) -> Run | None:
+        """Run a tool, or do not where that is not possible."""
+        ...
+
+    def leave(self, let_go: Callable[[], object]) -> None:
+        """Start nothing more, and let go in time of what nobody asked for."""
+        ...
+
+    def forget(self) -> None:
+        """There is nothing to let go of any more."""
+        ...
+
+
+class EarlyCall:
+    """A call whose tool runs, or has run, before ToolNode asked for it."""
+
+    __slots__ = ("_signature", "_tool", "run", "written_by")
+
+    def __init__(self, call: ToolCall, tool: BaseTool, run: Run, written_by: UUID) -> None:
+        self._signature = _signature(call)
+        self._tool = tool
+        self.run = run
+        self.written_by = written_by
+
+    def answers(self, call: ToolCall, tool: BaseTool | None = None) -> bool:
+        """Whether what the tool returns is the answer to this very call."""
+        return self._signature == _signature(call) and tool in (None, self._tool)
+
+
+class EarlyCalls:
+    """The calls of one message whose tools were started while it was written.
+
+    Args:
+        starter: What runs the tools.
+    """
+
+    def __init__(self, starter: Starter) -> None:
+        """Start without any."""
+        self._starter = starter
+        self._calls: dict[str, EarlyCall] = {}
+        self.expires = math.inf
+
+    def __bool__(self) -> bool:
+        """Whether there are any that ToolNode has not asked for."""
+        return bool(self._calls)
+
+    def start(self, call: ToolCall, tool: BaseTool, *, written_by: UUID) -> None:
+        """Run the tool of a call."""
+        call_id = call["id"]
+        if call_id and call_id not in self._calls and (run := self._starter.start(tool, call)):
+            self._calls[call_id] = EarlyCall(call, tool, run, written_by)
+
+    def cancel(self, call_id: str | None) -> None:
+        """Stop the tool of a call that is none, or drop its result."""
+        if early := self._calls.pop(call_id or "", None):
+            early.run.cancel()
+            self._forget_if_empty()
+
+    def cancel_written_by(self, run_id: UUID) -> None:
+        """Stop the tools of all calls of one model run."""
+        for call_id, early in list(self._calls.items()):
+            if early.written_by == run_id:
+                self.cancel(call_id)
+
+    def keep(self, calls: list[ToolCall]) -> None:
+        """Stop the tools of all calls but these."""
+        kept = {call["id"]: call for call in calls}
+        for call_id, early in list(self._calls.items()):
+            if call_id not in kept or not early.answers(kept[call_id]):
+                self.cancel(call_id)
+
+    def take(self, call: ToolCall, tool: BaseTool) -> EarlyCall | None:
+        """Hand out a call's early run, if there is one, once."""
+        early = self._calls.get(call["id"] or "")
+        if early is None:
+            return None
+        if not early.answers(call, tool):
+            self.cancel(call["id"])
+            return None
+        del self._calls[call["id"] or ""]
+        self._forget_if_empty()
+        return early
+
+    def leave(self) -> None:
+        """Say that the message ended: ToolNode asks soon, or never."""
+        self.expires = time.monotonic() + PATIENCE
+        self._starter.leave(lambda: self.keep([]))
+        self._forget_if_empty()
+
+    def _forget_if_empty(self) -> None:
+        if not self._calls:
+            self._starter.forget()
+
+
+class Runs:
+    """Which calls run early in which run of the agent.
+
+    Here the model's node and the tools' node of one run find each other, and only each other. One
+    middleware serves all runs of its agent at once, and another run may have the same call under
+    the same id. What tells runs apart is LangGraph's `RunControl`, which every run has one of, and,
+    for agents in a graph, the place in that.
+    """
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._runs: dict[tuple[int, str], tuple[object, EarlyCalls]] = {}
+
+    def enter(self, runtime: Runtime[Any], early: EarlyCalls) -> bool:
+        """Take in what will be started for the next message of a run.
+
+        What is left of an earlier message is stopped: outer middleware asked the model again, or
+        ToolNode was kept from asking.
+
+        Args:
+            runtime: That of the model's node.
+            early: Empty so far.
+
+        Returns:
+            Whether it can be found again.
+        """
+        now = time.monotonic()
+        for old, (_, one) in list(self._runs.items()):
+            if one.expires < now:  # the run was abandoned
+                self._drop(old)
+        if (key := _key(runtime)) is None:
+            return False
+        self._drop(key)
+        self._runs[key] = (runtime.control, early)  # held, so that its id is no other's
+        return True
+
+    def tidy(self, runtime: Runtime[Any]) -> None:
+        """Keep nothing of a run that has nothing left.
+
+        Args:
+            runtime: That of any node of the agent.
+        """
+        key = _key(runtime)
+        if key is not None and not self.find(runtime):
+            self._drop(key)
+
+    def _drop(self, key: tuple[int, str]) -> None:
+        if found := self._runs.pop(key, None):
+            found[1].keep([])
+
+    def find(self, runtime: Runtime[Any]) -> EarlyCalls | None:
+        """What was started for the newest message of a run.
+
+        Args:
+            runtime: That of any node of the agent.
+        """
+        key = _key(runtime)
+        found = None if key is None else self._runs.get(key)
+        return None if found is None else found[1]
+
+
+def _key(runtime: Runtime[Any]) -> tuple[int, str] | None:
+    control, info = runtime.control, runtime.execution_info
+    if control is None or info is None:
+        return None
+    return id(control), info.checkpoint_ns.rpartition("|")[0]
+
+
+class Tasks:
+    """Runs tools as tasks of the running event loop."""
+
+    def __init__(self, config: RunnableConfig) -> None:
+        """Look at what the tools run under."""
+        self._config = config
+        self._context = copy_context()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        limit = config.get("max_concurrency")
+        self._slots = asyncio.Semaphore(limit) if limit else nullcontext()
+
+    def start(self, tool: BaseTool, call: ToolCall) -> Run | None:
+        """Run a tool in a task; none, where a model reports its tokens from another thread."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+
+        async def run_tool() -> Any:
+            async with self._slots:
+                return await tool.ainvoke(call, _for_call(self._config, call))
+
+        task = asyncio.create_task(run_tool(), context=self._context.copy())
+        task.add_done_callback(_look_at)  # what nobody asks for is no unheard error
+        return task
+
+    def leave(self, let_go: Callable[[], object]) -> None:
+        """Let go in time of what nobody asked for."""
+        self._timer = self._loop.call_later(PATIENCE, let_go)
+
+    def forget(self) -> None:
+        """Wait no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Threads:
+    """Runs tools in threads."""
+
+    def __init__(self, config: RunnableConfig) -> None:
+        """Look at what the tools run under."""
+        self._config = config
+        self._context = copy_context()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def start(self, tool: BaseTool, call: ToolCall) -> Run | None:
+        """Run a tool in a thread."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._config.get("max_concurrency"))
+        context: Context = self._context.copy()
+        config = _for_call(self._config, call)
+        return self._executor.submit(context.run, tool.invoke, call, config)
+
+    def leave(self, let_go: Callable[[], object]) -> None:
+        """Start no more threads; a tool that runs in one cannot be stopped."""
+        del let_go
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+
+    def forget(self) -> None:
+        """Do nothing: there is no timer."""
+
+
+class RunningTool(BaseTool):
+    """Stands in ToolNode for a tool that has been started, and returns what that returns.
+
+    So ToolNode does with the result, or with the error, what it always does. Asked for anything but
+    the very call that was started, or a second time, it runs the tool.
+    """
+
+    _tool: BaseTool = PrivateAttr()
+    _early: EarlyCall | None = PrivateAttr()
+
+    def __init__(self, tool: BaseTool, early: EarlyCall) -> None:
+        """Look like the tool."""
+        looks: dict[str, Any] = {
+            name: getattr(tool, name)
+            for name in ("name", "description", "args_schema", "return_direct", "tags", "metadata")
+            if getattr(tool, name) is not None
+        }
+        super().__init__(**looks)
+        self._tool = tool
+        self._early = early
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Wait for the tool that runs.
+
+        Args:
+            input: The call.
+            config: Used where the tool has to be run after all.
+            **kwargs: Likewise.
+
+        Returns:
+            What the tool returns.
+        """
+        if run := self._take(input):
+            try:
+                return cast("Future[Any]", run).result()
+            except GraphBubbleUp:
+                pass  # an interrupt belongs to the node that is to be resumed: ToolNode's
+        return self._tool.invoke(input, config, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Wait for the tool that runs, as `invoke` does.
+
+        Args:
+            input: See `invoke`.
+            config: See `invoke`.
+            **kwargs: See `invoke`.
+
+        Returns:
+            See `invoke`.
+        """
+        if run := self._take(input):
+            try:
+                return await cast("asyncio.Future[Any]", run)  # cancelled with whoever waits
+            except GraphBubbleUp:
+                pass
+        return await self._tool.ainvoke(input, config, **kwargs)
+
+    def _take(self, call: Any) -> Run | None:
+        early, self._early = self._early, None
+        if early is None:
+            return None
+        if not early.answers(call):
+            early.run.cancel()
+            return None
+        return early.run
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        return self._tool._run(*args, **kwargs)  # noqa: SLF001 - BaseTool's own protocol
+
+
+def _signature(call: Any) -> tuple[Any, ...] | None:
+    """What makes a call that call; JSON tells `1`, `1.0` and `true` apart, which are equal here."""
+    try:
+        return call["id"], call["name"], json.dumps(call["args"], sort_keys=True)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _for_call(config: RunnableConfig, call: ToolCall) -> RunnableConfig:
+    """The configuration of a tool.
+
+    It runs under the model's node, the only one there is yet. Whoever sorts tokens and events by
+    node wants those of a tool under the tools' node all the same.
+    """
+    more = {"langgraph_node": "tools", "tool_call_id": call["id"]}
+    return {**config, "metadata": {**config.get("metadata", {}), **more}}
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
