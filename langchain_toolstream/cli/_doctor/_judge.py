@@ -19,6 +19,7 @@ from langchain_toolstream.cli._doctor._which import SEVERAL, tokens_per_event
 _BUFFERED = 0.05  # share of the time in which all came, if a proxy held it back
 _SLOW = 1.0
 _MANY_EVENTS = 20
+_SHOWN = 4
 
 
 def judge(seen: Observations) -> list[Finding]:
@@ -78,7 +79,9 @@ def _server(seen: Observations) -> Iterator[Finding]:
 def _models(seen: Observations) -> Finding:
     if not seen.models:
         return failed("models", "/v1/models lists none", "Check the URL: it has to end in /v1.")
-    shown = ", ".join(_model(model) for model in seen.models)
+    shown = ", ".join(_model(model) for model in seen.models[:_SHOWN])
+    if len(seen.models) > _SHOWN:
+        shown += f" and {len(seen.models) - _SHOWN} more"
     if any(model.name == seen.model for model in seen.models):
         return ok("models", shown)
     return failed(
