@@ -1,0 +1,442 @@
+"""What the doctor makes of what it saw: observations in, findings out."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from langchain_toolstream.cli._doctor._answer import Answer, AnswerReader
+from langchain_toolstream.cli._doctor._findings import Finding, Observations, ServedModel
+from langchain_toolstream.cli._doctor._judge import is_healthy, judge
+from langchain_toolstream.cli._doctor._parsers import MARKUP, PARSERS, find_markup
+from langchain_toolstream.cli._doctor._probes import make_probe
+from tests.unit_tests.cli.answers import (
+    ADD,
+    MULTIPLY,
+    POEM,
+    calls,
+    healthy,
+    hermes,
+    observed,
+    read,
+    text,
+)
+from tests.unit_tests.vllm.wire import DONE, body, chunk, part, usage
+
+NO_AUTO = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+NO_PARSER = "tool_choice requires --tool-call-parser to be set"
+BOTH = ("multiply", MULTIPLY), ("add", ADD)
+QWEN = "<tool_call>\n<function=multiply>\n<parameter=a>\n3\n</parameter>\n</function>\n</tool_call>"
+SILENT = read(chunk(role="assistant", content=""), chunk(finish_reason="stop"), usage(20, 64))
+
+
+def raw(answer: Answer, written: str) -> Answer:
+    return dataclasses.replace(answer, raw=written)
+
+
+def diagnose(seen: Observations) -> dict[str, Finding]:
+    findings = judge(seen)
+    by_check = {finding.check: finding for finding in findings}
+    assert len(by_check) == len(findings)
+    return by_check
+
+
+def test_a_healthy_server_is_healthy_in_every_point() -> None:
+    findings = diagnose(observed())
+    assert {finding.status for finding in findings.values()} == {"ok"}
+    assert not any(finding.change for finding in findings.values())
+    assert [*findings] == [
+        *("reachable", "version", "models", "key", "answers", "streaming", "usage"),
+        *("auto", "parser", "parallel", "required", "named", "no arguments", "arguments"),
+        *("truncation", "reasoning"),
+    ]
+    assert findings["parser"].found == "looks like hermes"
+    assert findings["models"].found == "tiny (2,048 tokens)"
+
+
+CASES: dict[str, tuple[dict[str, Answer], str, str, str, str]] = {
+    # name: what else came, check, status, words of what was found, words of what to change
+    "no auto choice": (
+        {"auto": Answer(refused=NO_AUTO, status=400)},
+        "auto",
+        "failed",
+        "requires --enable-auto-tool-choice",
+        "--enable-auto-tool-choice --tool-call-parser NAME",
+    ),
+    "no parser at all": (
+        {"named": Answer(refused=NO_PARSER, status=400)},
+        "named",
+        "failed",
+        NO_PARSER,
+        "--tool-call-parser NAME",
+    ),
+    "the parser lets another format through as text": (
+        {"auto": text(hermes(*BOTH)), "long": text("No."), "required": SILENT, "named": SILENT},
+        "auto",
+        "failed",
+        "the call comes as text",
+        "--tool-call-parser hermes",
+    ),
+    "the parser swallows another format": (
+        {
+            "auto": raw(SILENT, hermes(*BOTH)),
+            "long": SILENT,
+            "required": calls(("multiply", "{}"), finish_reason="length", raw=QWEN),
+        },
+        "auto",
+        "failed",
+        "nothing of the call comes",
+        "--tool-call-parser hermes",
+    ),
+    "which parser that is": (
+        {
+            "auto": raw(SILENT, hermes(*BOTH)),
+            "long": SILENT,
+            "required": calls(("multiply", "{}"), finish_reason="length", raw=QWEN),
+        },
+        "parser",
+        "failed",
+        "looks like qwen3_coder (or step3p5, mimo): it reads <function=NAME><parameter=KEY>, but",
+        "--tool-call-parser hermes",
+    ),
+    "the same, where the server does not tell what the model wrote": (
+        {"auto": SILENT, "long": SILENT, "markup": text(hermes(*BOTH))},
+        "auto",
+        "failed",
+        "nothing of the call comes",
+        "",
+    ),
+    "swallowed, and nothing is known of it": (
+        {"auto": SILENT, "long": SILENT, "required": SILENT, "named": SILENT},
+        "auto",
+        "failed",
+        "64 tokens were generated, and nothing of them came",
+        "--tool-call-parser that fits the model",
+    ),
+    "a parser that loses what comes at once": (
+        {
+            "auto": raw(SILENT, '{"name": "multiply", "parameters": {"a": 3, "b": 12}}'),
+            "required": calls(*BOTH, raw='{"name": "multiply", "parameters": {}}'),
+            "long": SILENT,
+        },
+        "auto",
+        "failed",
+        "nothing of the call comes",
+        "a call that comes whole in one step is lost",
+    ),
+    "a parser that loses every streamed call": (
+        {"auto": raw(SILENT, 'functools[{"name": "add"}]'), "long": SILENT},
+        "auto",
+        "failed",
+        "nothing of the call comes",
+        "streaming=False",
+    ),
+    "the model does not call": (
+        {"auto": text("It is 36."), "long": text("No.")},
+        "auto",
+        "unknown",
+        "the model answered without a call",
+        "",
+    ),
+    "the model thinks too long": (
+        {"auto": read(chunk(reasoning="Hm."), chunk(finish_reason="length"), usage(9, 512))},
+        "auto",
+        "unknown",
+        "no end within 512 tokens, still thinking",
+        "",
+    ),
+    "a parser that ends two calls with an error": (
+        {"auto": read(chunk(part(name="a", id="1")), {"error": {"message": "too many values"}})},
+        "auto",
+        "failed",
+        "too many values",
+        "server's log",
+    ),
+    "one lump": (
+        {"long": calls(("write_file", POEM), raw=hermes(("write_file", POEM)), size=9999)},
+        "arguments",
+        "warning",
+        f"in one lump: {len(POEM)} characters at once",
+        "--tool-call-parser hermes reads the same",
+    ),
+    "one lump by a parser of the same format": (
+        {"long": calls(("write_file", POEM), raw=hermes(("write_file", POEM)), size=9999)},
+        "parser",
+        "ok",
+        "looks like granite4 (or ernie45)",
+        "",
+    ),
+    "strings that come when they end": (
+        {"long": calls(("write_file", POEM), raw=hermes(("write_file", POEM)), size=60)},
+        "arguments",
+        "note",
+        "each string when it ends",
+        "",
+    ),
+    "the second call is lost": (
+        {"auto": calls(BOTH[0], raw=hermes(*BOTH))},
+        "parallel",
+        "failed",
+        "the model wrote two calls, one came",
+        "",
+    ),
+    "the model writes one call": (
+        {"auto": calls(BOTH[0], raw=hermes(BOTH[0]))},
+        "parallel",
+        "unknown",
+        "one call of the two",
+        "",
+    ),
+    "required, and no call": (
+        {"required": text("No.", "tool_calls")},
+        "required",
+        "failed",
+        "no call came, finish_reason 'tool_calls'",
+        "do not rely on tool_choice",
+    ),
+    "named, and another tool": (
+        {"named": calls(BOTH[0])},
+        "named",
+        "failed",
+        "'multiply' came, which was not asked for",
+        "do not rely on tool_choice",
+    ),
+    "a weak model that does not end a forced call": (
+        {"required": calls(("multiply", '{"a": 3,'), finish_reason="length", tokens=256)},
+        "required",
+        "unknown",
+        "the model did not end its call within 256 tokens",
+        "",
+    ),
+    "a call without arguments that does not come": (
+        {"no_arguments": text("Noon.")},
+        "no arguments",
+        "failed",
+        "no call came",
+        "do not rely on tool_choice",
+    ),
+    "arguments for a tool that has none": (
+        {"no_arguments": calls(("current_time", '{"zone": "UTC"}'))},
+        "no arguments",
+        "unknown",
+        "the model wrote some",
+        "",
+    ),
+    "closed, and the reason is told": (
+        {"cut": calls(("write_file", POEM[:120] + '"}'), finish_reason="length", tokens=70)},
+        "truncation",
+        "warning",
+        "finish_reason 'length', but the cut arguments are closed to valid JSON",
+        "ChatVLLM refuses the call",
+    ),
+    "closed, and the reason is hidden": (
+        {"cut": calls(("write_file", POEM[:120] + '"}'), tokens=70)},
+        "truncation",
+        "failed",
+        "finish_reason 'tool_calls', and a call that was cut looks whole",
+        "Update vLLM",
+    ),
+    "closed, and the reason is hidden, and nobody counts": (
+        {"cut": calls(("write_file", POEM[:120] + '"}'), with_usage=False)},
+        "truncation",
+        "failed",
+        "looks whole",
+        "Update vLLM",
+    ),
+    "open, and the reason is hidden": (
+        {"cut": calls(("write_file", POEM[:120]), tokens=70)},
+        "truncation",
+        "warning",
+        "finish_reason 'tool_calls' for an answer that was cut",
+        "Update vLLM",
+    ),
+    "nothing of the cut call": (
+        {"cut": read(chunk(finish_reason="length"), usage(20, 70))},
+        "truncation",
+        "ok",
+        "nothing comes of the call",
+        "",
+    ),
+    "an answer that ends before its limit": (
+        {"cut": calls(("write_file", POEM), tokens=60)},
+        "truncation",
+        "unknown",
+        "ended before its limit",
+        "",
+    ),
+    "thoughts as text": (
+        {"thinking": text("<think> I add. </think> 36")},
+        "reasoning",
+        "warning",
+        "thoughts come as text",
+        "--reasoning-parser",
+    ),
+    "a call among the thoughts": (
+        {"thinking": read(chunk(reasoning=hermes(BOTH[0])), chunk(finish_reason="stop"))},
+        "reasoning",
+        "failed",
+        "the call comes as reasoning",
+        "--reasoning-parser",
+    ),
+    "all is thought": (
+        {"text": read(chunk(reasoning="Hello!"), chunk(finish_reason="stop"), usage(9, 3))},
+        "reasoning",
+        "warning",
+        "the whole answer comes as reasoning",
+        "--reasoning-parser",
+    ),
+    "the older field": (
+        {"thinking": read(chunk(reasoning_content="Hm."), chunk(finish_reason="stop"))},
+        "reasoning",
+        "ok",
+        "in the field reasoning_content",
+        "",
+    ),
+    "no thoughts": ({"thinking": text("36")}, "reasoning", "note", "none", ""),
+    "no usage": (
+        {"named": calls(BOTH[1], with_usage=False)},
+        "usage",
+        "warning",
+        "missing",
+        "--enable-force-include-usage",
+    ),
+    "usage on every event": (
+        {"text": read(chunk(content="a"), usage(1, 1), chunk(finish_reason="stop"), usage(1, 2))},
+        "usage",
+        "note",
+        "cumulative",
+        "",
+    ),
+    "the server breaks off": (
+        {"text": read(chunk(content="a"), done=False)},
+        "answers",
+        "failed",
+        "ended without a finish reason",
+        "server's log",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_trouble_is_named_with_what_to_change(case: str) -> None:
+    answers, check, status, found, change = CASES[case]
+    finding = diagnose(observed(**answers))[check]
+    assert (finding.status, finding.check) == (status, check), finding
+    assert found in finding.found
+    assert change in finding.change
+    assert bool(finding.change) == (status in ("failed", "warning"))
+
+
+def test_only_what_failed_makes_a_server_unhealthy() -> None:
+    for answers, check, status, *_ in CASES.values():
+        findings = judge(observed(**answers))
+        assert is_healthy(findings) == all(one.status != "failed" for one in findings)
+        if status == "failed":
+            assert not is_healthy(findings), check
+
+
+def test_several_tokens_at_once_are_told() -> None:
+    token_ids = {"token_ids": [1, 2, 3, 4]}
+    several = [chunk(content="one two three four") for _ in range(5)]
+    for one in several:
+        one["choices"][0] |= token_ids
+    answers: dict[Any, Answer] = dict.fromkeys(
+        healthy(), read(*several, chunk(finish_reason="stop"))
+    )
+    finding = diagnose(observed(**answers))["streaming"]
+    assert finding.status == "warning"
+    assert finding.found == "about 4 tokens at once"
+    assert "--stream-interval 1" in finding.change
+
+
+def test_a_proxy_that_holds_the_stream_back_is_told() -> None:
+    reader = AnswerReader()
+    data = body(*(chunk(content="a ") for _ in range(30)), chunk(finish_reason="stop"))
+    reader.feed(data[:200], 4.0)
+    reader.feed(data[200:], 4.01)
+    finding = diagnose(observed(text=reader.close()))["streaming"]
+    assert finding.status == "warning"
+    assert finding.found == "30 events came together, after 4.0 s"
+    assert "proxy" in finding.change
+
+
+def test_what_answers_nothing_is_said_and_nothing_else() -> None:
+    seen = Observations(url="http://127.0.0.1:9/v1", unreachable="Nothing answers at ...")
+    (finding,) = judge(seen)
+    assert (finding.check, finding.status) == ("reachable", "failed")
+
+
+def test_a_refused_key_is_said_and_nothing_else() -> None:
+    seen = Observations(url="http://127.0.0.1:9/v1", unauthorized="Unauthorized")
+    findings = diagnose(seen)
+    assert [*findings] == ["reachable", "key"]
+    assert "VLLM_API_KEY" in findings["key"].change
+
+
+def test_a_model_that_is_not_there_is_said() -> None:
+    seen = observed()
+    seen.model = "other"
+    seen.models.append(ServedModel(name="lora"))
+    finding = diagnose(seen)["models"]
+    assert finding.status == "failed"
+    assert finding.found == "'other' is not there, but tiny (2,048 tokens), lora"
+
+
+def test_a_key_that_nobody_asks_for_is_said() -> None:
+    seen = observed()
+    seen.key_sent = seen.open_without_key = True
+    assert diagnose(seen)["key"].status == "note"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"data: {\n\n",
+        b"data: [1]\n\n",
+        b"data: 5\n\n" + DONE,
+        b'data: {"choices": 3, "usage": []}\n\n',
+        b'data: {"choices": [null, {"delta": 5, "token_ids": ["a"]}]}\n\n' + DONE,
+        b'data: {"choices": [{"delta": {"tool_calls": [4, {"id": 5}, {"function": 6}]}}]}\n\n',
+        b"\xff\xfe\n\n",
+        b"",
+    ],
+)
+def test_any_answer_gives_a_diagnosis(data: bytes) -> None:
+    reader = AnswerReader()
+    reader.feed(data, 0.1)
+    answer = reader.close()
+    assert answer.failed
+    assert judge(observed(**dict.fromkeys(map(str, healthy()), answer)))
+
+
+def test_every_parser_reads_a_format_that_is_known() -> None:
+    assert {parser.markup for parser in PARSERS} <= MARKUP.keys()
+    assert len({parser.name for parser in PARSERS}) == len(PARSERS)
+
+
+@pytest.mark.parametrize(
+    ("written", "markup"),
+    [
+        (hermes(BOTH[0]), "hermes"),
+        (f"I think.</think>\n\n{hermes(BOTH[0])}", "hermes"),
+        (QWEN, "function="),
+        (f"<think>I could write {hermes(BOTH[0])}</think>\n{QWEN}", "function="),
+        ('[{"name": "add", "parameters": {}}]', "json list"),
+        ('<|python_tag|>{"name": "add", "parameters": {}}', "llama"),
+        ('[TOOL_CALLS] [{"name": "add"}]', "mistral"),
+        ("[add(a=11, b=49)]", "pythonic"),
+        ("<tool_call>add\n<arg_key>a</arg_key>", "arg_key"),
+        ("The result is [36].", None),
+        ('The answer is {"a": 1}.', None),
+    ],
+)
+def test_a_format_is_told_by_its_markup(written: str, markup: str | None) -> None:
+    assert find_markup(written) == markup
+
+
+def test_probes_are_bounded_and_ask_for_what_the_package_asks_for() -> None:
+    for name in healthy():
+        probe = make_probe(name, "tiny")
+        assert probe.max_tokens <= 512
+        assert probe.body["stream"] is True
+        assert probe.body["model"] == "tiny"
