@@ -34,6 +34,7 @@ class ToolEvents(AsyncIterator[ToolEvent], Iterator[ToolEvent]):
         """Use `tool_events`."""
         self._events = events
         self._runner: asyncio.Runner | None = None
+        self._ended = False
 
     def __aiter__(self) -> Self:
         """Return itself."""
@@ -57,6 +58,8 @@ class ToolEvents(AsyncIterator[ToolEvent], Iterator[ToolEvent]):
         Raises:
             RuntimeError: An event loop runs in this thread.
         """
+        if self._ended:
+            raise StopIteration
         if self._runner is None:
             _refuse_in_loop()
             self._runner = asyncio.Runner()
@@ -71,7 +74,8 @@ class ToolEvents(AsyncIterator[ToolEvent], Iterator[ToolEvent]):
         return event
 
     def close(self) -> None:
-        """End a run that was read by `for`."""
+        """End a run that is read by `for`."""
+        self._ended = True
         if self._runner is not None:
             runner, self._runner = self._runner, None
             with runner:

@@ -17,25 +17,27 @@ AHEAD = 64
 """Pieces that models may be ahead of the reader: enough that neither waits for the other for
 nothing."""
 
+_TURNS = 4
+"""Turns of the event loop within which what was handed over has reached the reader."""
+
 
 class Pace(AsyncCallbackHandler):
     """Let models go on only as their run is read.
 
-    A piece costs one credit, and every item read gives one back. A reader that waits in vain lets
-    one piece pass in any case, so nothing can stand still.
+    A piece costs one credit, and every item read gives one back. Where the reader waits in vain,
+    because pieces made no items, they pass in any case: nothing can stand still.
     """
 
-    ignore_chain = True
-    ignore_agent = True
-    ignore_retriever = True
-    ignore_chat_model = True
-    ignore_custom_event = True
+    # Whoever overrides no other callback need not be asked for it.
+    ignore_chain = ignore_agent = ignore_retriever = property(lambda _: True)
+    ignore_chat_model = ignore_custom_event = property(lambda _: True)
 
     def __init__(self) -> None:
         """Start before the run, in the event loop that reads it."""
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._credit = AHEAD
+        self._read = 0
         self._reader_waits = False
         self._ended = False
 
@@ -56,10 +58,19 @@ class Pace(AsyncCallbackHandler):
 
     async def _pass(self) -> None:
         self._credit -= 1
-        while self._credit < 0 and not (self._reader_waits or self._ended):
-            self._room.clear()
-            await self._room.wait()
-        self._reader_waits = False
+        while self._credit < 0 and not self._ended:
+            if not self._reader_waits:
+                self._room.clear()
+                await self._room.wait()
+            elif await self._waits_in_vain():
+                return
+
+    async def _waits_in_vain(self) -> bool:
+        """Whether nothing is on its way to the reader either."""
+        read = self._read
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return self._reader_waits and self._read == read
 
     async def read(self, items: AsyncIterator[Any]) -> AsyncGenerator[Any]:
         """Read the items of the run.
@@ -79,6 +90,7 @@ class Pace(AsyncCallbackHandler):
                 except StopAsyncIteration:
                     return
                 self._reader_waits = False
+                self._read += 1
                 self._credit = min(self._credit + 1, AHEAD)
                 yield item
         finally:

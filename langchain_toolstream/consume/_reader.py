@@ -17,11 +17,11 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.utils.utils import LC_ID_PREFIX
 
+from langchain_toolstream._messages import NO_REASON
 from langchain_toolstream.consume._message import MessageReader, ProtocolReader
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import (
     TOOL_PROGRESS,
-    MessageError,
     MessageStart,
     ToolCallReady,
     ToolCallStart,
@@ -36,6 +36,8 @@ from langchain_toolstream.schema import ToolSchema
 MAX_CALLS_REMEMBERED = 1024
 """How many calls are known by id at a time, the latest. Eight messages with all calls that the core
 reads; a tool that starts later than that is taken for one that nobody called."""
+
+_ONLY = ""  # the run of a v3 stream that is one model's
 
 _NOT_ENDED = "The run ended, and the model's message had not."
 _NOT_FINISHED = "The run ended before the tool had finished."
@@ -71,8 +73,9 @@ class EventReader:
     def __init__(self, schemas: Mapping[str, ToolSchema] | None) -> None:
         """Start before the first item."""
         self._schemas = schemas
-        self._messages: dict[str, MessageReader | ProtocolReader] = {}
-        self._only: MessageReader | ProtocolReader | None = None  # where items name no run
+        self._messages: dict[str, MessageReader] = {}  # by their runs
+        self._streams: dict[str, ProtocolReader] = {}  # likewise
+        self._only: MessageReader | None = None  # of a source that is one model's stream
         self._calls: OrderedDict[str, _Call] = OrderedDict()
         self._tools: dict[str, _Tool] = {}  # by their runs, or by their calls where those are all
         self._tasks: dict[str, str] = {}  # the calls that runs of a graph's tool node were given
@@ -128,14 +131,14 @@ class EventReader:
         Raises:
             IncompleteStreamError: It was one model's stream, and broke off.
         """
+        broken = _NOT_ENDED if _ONLY in self._streams else None
         if self._only is not None:
             only, self._only = self._only, None
-            last = only.close() if isinstance(only, MessageReader) else only.abort(_NOT_ENDED)
-            yield from last
-            if only.broken or isinstance(only, ProtocolReader):
-                error = last[-1]
-                raise IncompleteStreamError(error.error if isinstance(error, MessageError) else "")
+            yield from only.close()
+            broken = NO_REASON if only.broken else None
         yield from self.fail(_NOT_ENDED)
+        if broken is not None:
+            raise IncompleteStreamError(broken)
 
     def fail(self, reason: str) -> list[ToolEvent]:
         """Say that the source broke off, and end whatever has not ended.
@@ -144,10 +147,14 @@ class EventReader:
             reason: What happened.
         """
         events: list[ToolEvent] = []
-        for message in (*self._messages.values(), *filter(None, [self._only])):
+        open_messages = [*self._messages.values(), *self._streams.values()]
+        if self._only is not None:
+            open_messages.append(self._only)
+        for message in open_messages:
             events += message.abort(reason)
         events += [_error(tool, _NOT_FINISHED) for tool in self._tools.values()]
         self._messages.clear()
+        self._streams.clear()
         self._tools.clear()
         self._only = None
         return events
@@ -173,20 +180,22 @@ class EventReader:
         if only is not None and run_id and only.start.run_id not in ("", run_id):
             events += only.close()
             only = None
-        if not isinstance(only, MessageReader):
+        if only is None:
             only = self._only = MessageReader(self._schemas, MessageStart(run_id=run_id))
         return events + only.feed(message)
 
-    def _feed_protocol(self, event: Mapping[str, Any]) -> list[ToolEvent]:
-        if event["event"] == "message-start":
-            start = MessageStart(run_id=_run_id(event.get("id")))
-            self._only = ProtocolReader(self._schemas, start)
-        only = self._only
-        if not isinstance(only, ProtocolReader):
-            return []
-        events = only.feed(event)
-        if only.ended:
-            self._only = None
+    def _feed_protocol(
+        self, event: Mapping[str, Any], key: str = _ONLY, start: MessageStart | None = None
+    ) -> list[ToolEvent]:
+        reader = self._streams.get(key)
+        if reader is None:
+            if event["event"] != "message-start":
+                return []
+            start = start or MessageStart(run_id=_run_id(event.get("id")))
+            reader = self._streams[key] = ProtocolReader(self._schemas, start)
+        events = reader.feed(event)
+        if reader.ended:
+            del self._streams[key]
         return events
 
     # A LangGraph run, v3.
@@ -197,27 +206,12 @@ class EventReader:
             said, metadata = params["data"]
             if isinstance(said, BaseMessage):
                 return self._graph_message(said, metadata, params["namespace"])
-            return self._graph_piece(said, metadata, params["namespace"])
+            run_id = str(metadata.get("run_id", ""))
+            start = _start(run_id, metadata, params["namespace"])
+            return self._keep(self._feed_protocol(said, run_id, start))
         if event["method"] == "tools":
             return self._graph_tool(params["data"])
         return []
-
-    def _graph_piece(
-        self, said: Mapping[str, Any], metadata: Mapping[str, Any], namespace: list[str]
-    ) -> list[ToolEvent]:
-        run_id = str(metadata.get("run_id", ""))
-        reader = self._messages.get(run_id)
-        if reader is None:
-            if said["event"] != "message-start":
-                return []
-            reader = ProtocolReader(self._schemas, _start(run_id, metadata, namespace))
-            self._messages[run_id] = reader
-        if not isinstance(reader, ProtocolReader):
-            return []
-        events = self._keep(reader.feed(said))
-        if reader.ended:
-            del self._messages[run_id]
-        return events
 
     def _graph_message(
         self, message: BaseMessage, metadata: Mapping[str, Any], namespace: list[str]
@@ -242,14 +236,13 @@ class EventReader:
 
     # `astream_events`, v2.
 
-    def _v2_message(self, event: Mapping[str, Any]) -> MessageReader | ProtocolReader:
+    def _v2_message(self, event: Mapping[str, Any]) -> MessageReader:
         run_id = event["run_id"]
         reader = self._messages.get(run_id)
         if reader is None:
             metadata = event["metadata"]
             graphs = str(metadata.get("langgraph_checkpoint_ns") or "").split("|")[:-1]
-            parent = self._tool_around(event)
-            start = _start(run_id, metadata, graphs, parent.id if parent else None)
+            start = _start(run_id, metadata, graphs, self._call_around(event))
             reader = self._messages[run_id] = MessageReader(self._schemas, start)
         return reader
 
@@ -313,8 +306,7 @@ class EventReader:
             return []
         call_id = data.get("tool_call_id")
         if not isinstance(call_id, str):
-            tool = self._tool_around(event)
-            call_id = tool.id if tool else event["run_id"]
+            call_id = self._call_around(event) or event["run_id"]
         return [self._progress(call_id, str(data.get("name") or ""), data.get("data"))]
 
     def _v2_call_id(self, event: Mapping[str, Any], args: Any) -> str:
@@ -323,24 +315,29 @@ class EventReader:
         `ToolSet` says so; a tool node of LangGraph was given the one call; else it is the first
         call of this name and these arguments that no tool runs yet.
         """
-        around = self._tool_around(event)
-        call_id = event["metadata"].get("tool_call_id")
-        if isinstance(call_id, str) and not (around and around.id == call_id):
-            return call_id
         parents = event["parent_ids"]
-        if parents and (given := self._tasks.get(parents[-1])):
+        given = event["metadata"].get("tool_call_id")
+        if not isinstance(given, str):
+            given = self._tasks.get(parents[-1]) if parents else None
+        inside = any(  # what a tool runs inherits its metadata
+            tool.id == given and (tool.name != event["name"] or run_id in parents)
+            for run_id, tool in self._tools.items()
+        )
+        if given is not None and not inside:
             return given
         for known_id, call in self._calls.items():
             if not call.taken and call.name == event["name"] and _has(args, call.args):
                 return known_id
         return str(event["run_id"])
 
-    def _tool_around(self, event: Mapping[str, Any]) -> _Tool | None:
-        tools = self._tools
-        if not tools:
-            return None
-        parents = reversed(event["parent_ids"])
-        return next((tools[parent] for parent in parents if parent in tools), None)
+    def _call_around(self, event: Mapping[str, Any]) -> str | None:
+        for parent in reversed(event["parent_ids"]):
+            if tool := self._tools.get(parent):
+                return tool.id
+            if parent in self._tasks:
+                return self._tasks[parent]
+        given = event["metadata"].get("tool_call_id")
+        return given if isinstance(given, str) else None
 
     # Tools, however they came.
 
