@@ -323,7 +323,7 @@ class EventReader:
             tool.id == given and (tool.name != event["name"] or run_id in parents)
             for run_id, tool in self._tools.items()
         )
-        if given is not None and not inside:
+        if isinstance(given, str) and not inside:
             return given
         for known_id, call in self._calls.items():
             if not call.taken and call.name == event["name"] and _has(args, call.args):
