@@ -1,5 +1,6 @@
 """Streamed tool calls from vLLM for LangChain."""
 
+from langchain_toolstream.consume import ToolEvents, tool_events
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
 from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool
 from langchain_toolstream.vllm import (
@@ -16,9 +17,11 @@ __all__ = [
     "RepetitionDetection",
     "StructuredOutputs",
     "ToolCallError",
+    "ToolEvents",
     "ToolMap",
     "ToolSet",
     "ToolStreamParser",
     "VLLMError",
     "artifact_tool",
+    "tool_events",
 ]

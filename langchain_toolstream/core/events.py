@@ -1,8 +1,12 @@
 """What became known, as values.
 
 Noun first, then `start`, `delta`, `finish`: the words of LangChain's v3 protocol. A delta carries
-the piece, never the whole so far. Every event of a call carries the call's id, which is unique in
-its message and never changes.
+the piece, never the whole so far. Every event of a call, and of the tool that runs it, carries the
+call's id, which is unique in its message and never changes.
+
+`run_id` says which message an event is of, where a stream holds several: models side by side,
+turns one after the other. The events of a tool have the `run_id` of the message that called it, so
+`(run_id, id)` is one call. It is empty where there is only one message, as in the core.
 """
 
 from collections.abc import Mapping
@@ -17,7 +21,28 @@ TOOL_PROGRESS = "tool_progress"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextDelta:
+class _Event:
+    type: str
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageStart(_Event):
+    """A model began its message: the first piece of it came.
+
+    `node` is the LangGraph node that the model runs in, and `namespace` the path of graphs around
+    it, empty for the outermost. `parent_call_id` is the call whose tool runs the model, where the
+    source tells (`astream_events` v2 does).
+    """
+
+    type: Literal["message-start"] = "message-start"
+    node: str | None = None
+    namespace: tuple[str, ...] = ()
+    parent_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta(_Event):
     """A piece of the answer's text."""
 
     type: Literal["text-delta"] = "text-delta"
@@ -25,7 +50,7 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReasoningDelta:
+class ReasoningDelta(_Event):
     """A piece of the model's thinking."""
 
     type: Literal["reasoning-delta"] = "reasoning-delta"
@@ -33,7 +58,7 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallStart:
+class ToolCallStart(_Event):
     """A call began: its name and id are known. `index` counts the message's calls from 0."""
 
     type: Literal["tool-call-start"] = "tool-call-start"
@@ -43,7 +68,7 @@ class ToolCallStart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallDelta:
+class ToolCallDelta(_Event):
     """A piece of the call's arguments as JSON text.
 
     The pieces of a call join to exactly one JSON object once it has closed; what a parser of the
@@ -56,7 +81,7 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArgumentDelta:
+class ArgumentDelta(_Event):
     """A piece of a string among the arguments, decoded: never half an escape or character."""
 
     type: Literal["argument-delta"] = "argument-delta"
@@ -66,7 +91,7 @@ class ArgumentDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArgumentFinish:
+class ArgumentFinish(_Event):
     """A value among the arguments, container or not, that will not change any more."""
 
     type: Literal["argument-finish"] = "argument-finish"
@@ -76,7 +101,7 @@ class ArgumentFinish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallReady:
+class ToolCallReady(_Event):
     """The call may be started now; sent once for every call that is ever to run.
 
     Either the call is confirmed, or it is closed and may start early (`early` is true) because its
@@ -95,7 +120,7 @@ class ToolCallReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallFinish:
+class ToolCallFinish(_Event):
     """The call is confirmed: the message ended and nothing contradicted the call."""
 
     type: Literal["tool-call-finish"] = "tool-call-finish"
@@ -105,7 +130,7 @@ class ToolCallFinish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallInvalid:
+class ToolCallInvalid(_Event):
     """What looked like a call is none, and must not run.
 
     `args` is the raw argument text, `error` says what is wrong, where, and what may be done.
@@ -122,13 +147,73 @@ class ToolCallInvalid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MessageFinish:
-    """The message ended. `usage` is the last that the server sent, as it sent it."""
+class MessageFinish(_Event):
+    """The message ended.
+
+    `usage` is the last that the server sent, as it sent it; from `tool_events`, LangChain's
+    `UsageMetadata`.
+    """
 
     type: Literal["message-finish"] = "message-finish"
     finish_reason: str | None
     stop_reason: str | int | None = None
     usage: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageError(_Event):
+    """The message broke off. None of its calls is confirmed."""
+
+    type: Literal["message-error"] = "message-error"
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStart(_Event):
+    """A tool began to run. A call that is tried again starts again, after its `ToolError`.
+
+    A tool that runs without a call has its own run's id as `id` and as `run_id`.
+    """
+
+    type: Literal["tool-start"] = "tool-start"
+    id: str
+    name: str
+    args: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolProgress(_Event):
+    """A running tool told how far it is, in whatever form its author chose."""
+
+    type: Literal["tool-progress"] = "tool-progress"
+    id: str
+    name: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFinish(_Event):
+    """A tool finished.
+
+    `content` is what the model reads: text, content blocks, or whatever a tool returned that makes
+    no message. `artifact` is for the application alone.
+    """
+
+    type: Literal["tool-finish"] = "tool-finish"
+    id: str
+    name: str
+    content: Any
+    artifact: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolError(_Event):
+    """A tool failed, or was stopped before it had finished."""
+
+    type: Literal["tool-error"] = "tool-error"
+    id: str
+    name: str
+    error: str
 
 
 CallEvent = (
@@ -142,3 +227,5 @@ CallEvent = (
 )
 
 Event = TextDelta | ReasoningDelta | CallEvent | MessageFinish
+
+ToolEvent = MessageStart | Event | MessageError | ToolStart | ToolProgress | ToolFinish | ToolError

@@ -17,8 +17,8 @@ from langchain_toolstream._steps import astep, step
 from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.json import JSONStream
+from langchain_toolstream.core.mark import without_mark
 from langchain_toolstream.vllm._answers import AnswerSchema
-from langchain_toolstream.vllm._mark import without_mark
 
 _MAX_SHOWN = 200
 

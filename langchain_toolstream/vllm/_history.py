@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
-from langchain_toolstream.vllm._mark import without_mark
+from langchain_toolstream.core.mark import without_mark
 
 INVALID_ARGUMENTS = "invalid_arguments"
 """The one argument under which a call that is none is shown to the model: its text."""

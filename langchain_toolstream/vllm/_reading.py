@@ -27,9 +27,9 @@ from langchain_toolstream.core.events import (
     ToolCallInvalid,
     ToolCallStart,
 )
+from langchain_toolstream.core.mark import invalid_mark
 from langchain_toolstream.schema import ToolSchema
 from langchain_toolstream.vllm._details import Details, usage_metadata
-from langchain_toolstream.vllm._mark import invalid_mark
 from langchain_toolstream.vllm._refusals import not_vllm
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 from langchain_toolstream.vllm.sse import MAX_EVENT_SIZE, SSEDecoder

@@ -15,8 +15,8 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import StreamInterruptedError
+from langchain_toolstream.core.mark import without_mark
 from langchain_toolstream.testing import Recording, ReplayServer, bundled_recordings
-from langchain_toolstream.vllm._mark import without_mark
 from tests.integration_tests.chat import (
     QUESTION,
     Model,

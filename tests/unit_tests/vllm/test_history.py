@@ -8,8 +8,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_openai.chat_models.base import _convert_message_to_dict
 
+from langchain_toolstream.core.mark import invalid_mark
 from langchain_toolstream.vllm._history import assistant_turn
-from langchain_toolstream.vllm._mark import invalid_mark
 
 
 def turn(message: AIMessage) -> dict[str, Any]:

@@ -56,3 +56,16 @@ def without_mark(text: str) -> str:
     signs = len(text) - len(text.rstrip("!"))  # and before them as many quotes and brackets
     written = text[: -2 * signs or None]
     return written if signs and written + invalid_mark(written) == text else text
+
+
+def without_end(piece: str) -> str:
+    """Cut the mark off the last piece of a text.
+
+    Args:
+        piece: A piece that is known to end in a whole mark.
+
+    Returns:
+        What came before the mark, which a text of its own never begins with.
+    """
+    signs = len(piece) - len(piece.rstrip("!"))
+    return piece[: -2 * signs or None]

@@ -12,7 +12,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.utils.json import parse_partial_json
 
 from langchain_toolstream import ToolStreamParser
-from langchain_toolstream.vllm._mark import invalid_mark, without_mark
+from langchain_toolstream.core.mark import invalid_mark, without_mark
 from tests.unit_tests.core.helpers import growth
 
 JSON = st.recursive(

@@ -1,0 +1,426 @@
+"""What a source yields, item by item, into events: the shared core of sync and async.
+
+Each kind of item says by its form what it is:
+
+- events of `astream_events` v2: `on_chat_model_stream`, `on_tool_start`, ...;
+- events of a chat model's v3 stream: `message-start`, `content-block-delta`, ...;
+- events of a LangGraph run's v3 stream, which hold those of its models, and those of its tools;
+- messages of one model stream.
+"""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.utils.utils import LC_ID_PREFIX
+
+from langchain_toolstream._messages import NO_REASON
+from langchain_toolstream.consume._message import MessageReader, ProtocolReader
+from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.events import (
+    TOOL_PROGRESS,
+    MessageStart,
+    ToolCallReady,
+    ToolCallStart,
+    ToolError,
+    ToolEvent,
+    ToolFinish,
+    ToolProgress,
+    ToolStart,
+)
+from langchain_toolstream.schema import ToolSchema
+
+MAX_CALLS_REMEMBERED = 1024
+"""How many calls are known by id at a time, the latest. Eight messages with all calls that the core
+reads; a tool that starts later than that is taken for one that nobody called."""
+
+_ONLY = ""  # the run of a v3 stream that is one model's
+
+_NOT_ENDED = "The run ended, and the model's message had not."
+_NOT_FINISHED = "The run ended before the tool had finished."
+_NO_REASON = "The tool failed without saying why."
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call that a model wrote: whose it is, and its arguments once they are known."""
+
+    run_id: str
+    name: str
+    args: dict[str, Any] | None = None
+    taken: bool = False
+
+
+@dataclass(slots=True)
+class _Tool:
+    """A running tool."""
+
+    id: str
+    run_id: str
+    name: str
+
+
+class EventReader:
+    """Read one source.
+
+    Args:
+        schemas: The bound tools by name, if they are known.
+    """
+
+    def __init__(self, schemas: Mapping[str, ToolSchema] | None) -> None:
+        """Start before the first item."""
+        self._schemas = schemas
+        self._messages: dict[str, MessageReader] = {}  # by their runs
+        self._streams: dict[str, ProtocolReader] = {}  # likewise
+        self._only: MessageReader | None = None  # of a source that is one model's stream
+        self._calls: OrderedDict[str, _Call] = OrderedDict()
+        self._tools: dict[str, _Tool] = {}  # by their runs, or by their calls where those are all
+        self._tasks: dict[str, str] = {}  # the calls that runs of a graph's tool node were given
+        self._v2 = {
+            "on_chat_model_end": self._v2_model_end,
+            "on_tool_start": self._v2_tool_start,
+            "on_tool_end": self._v2_tool_end,
+            "on_tool_error": self._v2_tool_error,
+            "on_custom_event": self._v2_custom,
+            "on_chain_start": self._v2_chain_start,
+            "on_chain_stream": self._v2_chain_stream,
+            "on_chain_end": self._v2_chain_end,
+        }
+
+    def feed(self, item: Any) -> list[ToolEvent]:
+        """Take the next item.
+
+        Args:
+            item: Whatever the source yielded.
+
+        Returns:
+            What became known, in order.
+
+        Raises:
+            TypeError: It is nothing that can be read.
+        """
+        if isinstance(item, dict):
+            name = item.get("event")
+            if name == "on_chat_model_stream":
+                reader = self._v2_message(item)
+                return self._keep(reader.feed(item["data"]["chunk"]))
+            if isinstance(name, str):
+                if handle := self._v2.get(name):
+                    return handle(item)
+                return [] if name.startswith("on_") else self._feed_protocol(item)
+            if item.get("type") == "event" and "method" in item:
+                return self._feed_graph(item)
+        if isinstance(item, AIMessage):
+            return self._feed_message(item)
+        msg = (
+            "tool_events reads astream_events v2 or v3, or the messages of a chat model's stream, "
+            f"got {type(item).__name__}. For a chain, pass the chain and its input, or "
+            'chain.astream_events(..., version="v2").'
+        )
+        raise TypeError(msg)
+
+    def close(self) -> Iterator[ToolEvent]:
+        """Say that the source ended.
+
+        Yields:
+            What its end makes known.
+
+        Raises:
+            IncompleteStreamError: It was one model's stream, and broke off.
+        """
+        broken = _NOT_ENDED if _ONLY in self._streams else None
+        if self._only is not None:
+            only, self._only = self._only, None
+            yield from only.close()
+            broken = NO_REASON if only.broken else None
+        yield from self.fail(_NOT_ENDED)
+        if broken is not None:
+            raise IncompleteStreamError(broken)
+
+    def fail(self, reason: str) -> list[ToolEvent]:
+        """Say that the source broke off, and end whatever has not ended.
+
+        Args:
+            reason: What happened.
+        """
+        events: list[ToolEvent] = []
+        open_messages = [*self._messages.values(), *self._streams.values()]
+        if self._only is not None:
+            open_messages.append(self._only)
+        for message in open_messages:
+            events += message.abort(reason)
+        events += [_error(tool, _NOT_FINISHED) for tool in self._tools.values()]
+        self._messages.clear()
+        self._streams.clear()
+        self._tools.clear()
+        self._only = None
+        return events
+
+    def _keep(self, events: list[ToolEvent]) -> list[ToolEvent]:
+        """Remember the calls, for the tools that will run them."""
+        for event in events:
+            if isinstance(event, ToolCallStart):
+                self._calls[event.id] = _Call(event.run_id, event.name)
+                self._calls.move_to_end(event.id)
+                if len(self._calls) > MAX_CALLS_REMEMBERED:
+                    self._calls.popitem(last=False)
+            elif isinstance(event, ToolCallReady) and (call := self._calls.get(event.id)):
+                call.args = event.args
+        return events
+
+    # One model's stream.
+
+    def _feed_message(self, message: AIMessage) -> list[ToolEvent]:
+        run_id = _run_id(message.id)
+        events: list[ToolEvent] = []
+        only = self._only
+        if only is not None and run_id and only.start.run_id not in ("", run_id):
+            events += only.close()
+            only = None
+        if only is None:
+            only = self._only = MessageReader(self._schemas, MessageStart(run_id=run_id))
+        return events + only.feed(message)
+
+    def _feed_protocol(
+        self, event: Mapping[str, Any], key: str = _ONLY, start: MessageStart | None = None
+    ) -> list[ToolEvent]:
+        reader = self._streams.get(key)
+        if reader is None:
+            if event["event"] != "message-start":
+                return []
+            start = start or MessageStart(run_id=_run_id(event.get("id")))
+            reader = self._streams[key] = ProtocolReader(self._schemas, start)
+        events = reader.feed(event)
+        if reader.ended:
+            del self._streams[key]
+        return events
+
+    # A LangGraph run, v3.
+
+    def _feed_graph(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        params = event["params"]
+        if event["method"] == "messages":
+            said, metadata = params["data"]
+            if isinstance(said, BaseMessage):
+                return self._graph_message(said, metadata, params["namespace"])
+            run_id = str(metadata.get("run_id", ""))
+            start = _start(run_id, metadata, params["namespace"])
+            return self._keep(self._feed_protocol(said, run_id, start))
+        if event["method"] == "tools":
+            return self._graph_tool(params["data"])
+        return []
+
+    def _graph_message(
+        self, message: BaseMessage, metadata: Mapping[str, Any], namespace: list[str]
+    ) -> list[ToolEvent]:
+        """A whole message: of a model that did not stream, or one that a node made itself."""
+        if not isinstance(message, AIMessage) or not (message.id or "").startswith(LC_ID_PREFIX):
+            return []
+        reader = MessageReader(self._schemas, _start(_run_id(message.id), metadata, namespace))
+        return self._keep([*reader.feed(message), *reader.close()])
+
+    def _graph_tool(self, data: Mapping[str, Any]) -> list[ToolEvent]:
+        call_id = data["tool_call_id"]
+        if data["event"] == "tool-started":
+            return self._start_tool(call_id, call_id, data["tool_name"], data.get("input"))
+        if data["event"] == "tool-output-delta":
+            return [self._progress(call_id, "", data["delta"])]
+        if (tool := self._tools.pop(call_id, None)) is None:
+            return []
+        if data["event"] == "tool-finished":
+            return [_finish(tool, data["output"])]
+        return [_error(tool, data["message"])]
+
+    # `astream_events`, v2.
+
+    def _v2_message(self, event: Mapping[str, Any]) -> MessageReader:
+        run_id = event["run_id"]
+        reader = self._messages.get(run_id)
+        if reader is None:
+            metadata = event["metadata"]
+            graphs = str(metadata.get("langgraph_checkpoint_ns") or "").split("|")[:-1]
+            start = _start(run_id, metadata, graphs, self._call_around(event))
+            reader = self._messages[run_id] = MessageReader(self._schemas, start)
+        return reader
+
+    def _v2_model_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        output = event["data"].get("output")
+        streamed = event["run_id"] in self._messages
+        if not streamed and not isinstance(output, AIMessage):
+            return []
+        reader = self._v2_message(event)
+        del self._messages[event["run_id"]]
+        events = [] if streamed else reader.feed(output)
+        return self._keep(events + reader.close())
+
+    def _v2_chain_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        given = event["data"].get("input")
+        if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict):
+            given = given[0]
+        if isinstance(given, dict) and given.get("__type") == "tool_call_with_context":
+            given = given["tool_call"]
+        if isinstance(given, dict) and given.get("type") == "tool_call" and given.get("id"):
+            self._tasks[event["run_id"]] = given["id"]
+        return []
+
+    def _v2_chain_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        self._tasks.pop(event["run_id"], None)
+        return []
+
+    def _v2_chain_stream(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        """`ToolMap` answers every call, also where it stopped the tool."""
+        chunk = event["data"].get("chunk")
+        if not self._tools or type(chunk) is not list:
+            return []
+        events: list[ToolEvent] = []
+        for message in chunk:
+            if isinstance(message, ToolMessage):
+                for run_id, tool in [*self._tools.items()]:
+                    if tool.id == message.tool_call_id:
+                        del self._tools[run_id]
+                        events.append(_finish(tool, message))
+        return events
+
+    def _v2_tool_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        args = event["data"].get("input")
+        call_id = self._v2_call_id(event, args)
+        return self._start_tool(event["run_id"], call_id, event["name"], args)
+
+    def _v2_tool_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        tool = self._tools.pop(event["run_id"], None)
+        return [_finish(tool, event["data"].get("output"))] if tool else []
+
+    def _v2_tool_error(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        error = event["data"].get("error")
+        if _is_pause(error):  # it runs again when the graph goes on; v3 tells nothing of it
+            return []
+        tool = self._tools.pop(event["run_id"], None)
+        return [_error(tool, "" if error is None else str(error))] if tool else []
+
+    def _v2_custom(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        data = event["data"]
+        if event["name"] != TOOL_PROGRESS or not isinstance(data, Mapping):
+            return []
+        call_id = data.get("tool_call_id")
+        if not isinstance(call_id, str):
+            call_id = self._call_around(event) or event["run_id"]
+        return [self._progress(call_id, str(data.get("name") or ""), data.get("data"))]
+
+    def _v2_call_id(self, event: Mapping[str, Any], args: Any) -> str:
+        """Find the call that a tool runs.
+
+        `ToolSet` says so; a tool node of LangGraph was given the one call; else it is the first
+        call of this name and these arguments that no tool runs yet.
+        """
+        parents = event["parent_ids"]
+        given = event["metadata"].get("tool_call_id")
+        if not isinstance(given, str):
+            given = self._tasks.get(parents[-1]) if parents else None
+        inside = any(  # what a tool runs inherits its metadata
+            tool.id == given and (tool.name != event["name"] or run_id in parents)
+            for run_id, tool in self._tools.items()
+        )
+        if isinstance(given, str) and not inside:
+            return given
+        for known_id, call in self._calls.items():
+            if not call.taken and call.name == event["name"] and _has(args, call.args):
+                return known_id
+        return str(event["run_id"])
+
+    def _call_around(self, event: Mapping[str, Any]) -> str | None:
+        for parent in reversed(event["parent_ids"]):
+            if tool := self._tools.get(parent):
+                return tool.id
+            if parent in self._tasks:
+                return self._tasks[parent]
+        given = event["metadata"].get("tool_call_id")
+        return given if isinstance(given, str) else None
+
+    # Tools, however they came.
+
+    def _start_tool(self, key: str, call_id: str, name: str, args: Any) -> list[ToolEvent]:
+        call = self._calls.get(call_id)
+        if call is not None:
+            call.taken = True
+            args = args if call.args is None else call.args
+        events: list[ToolEvent] = []
+        if (before := self._tools.pop(key, None)) is not None:
+            events.append(_error(before, _NOT_FINISHED))
+        tool = self._tools[key] = _Tool(call_id, call.run_id if call else key, name)
+        args = args if isinstance(args, dict) else {"input": args}
+        events.append(ToolStart(id=tool.id, run_id=tool.run_id, name=name, args=args))
+        return events
+
+    def _progress(self, call_id: str, name: str, data: Any) -> ToolProgress:
+        tool = next((tool for tool in self._tools.values() if tool.id == call_id), None)
+        run_id, name = (tool.run_id, tool.name) if tool else (call_id, name)
+        return ToolProgress(id=call_id, run_id=run_id, name=name, data=data)
+
+
+def _start(
+    run_id: str,
+    metadata: Mapping[str, Any],
+    namespace: list[str],
+    parent_call_id: str | None = None,
+) -> MessageStart:
+    node = metadata.get("langgraph_node")
+    return MessageStart(
+        run_id=run_id,
+        node=node if isinstance(node, str) else None,
+        namespace=tuple(namespace),
+        parent_call_id=parent_call_id,
+    )
+
+
+def _run_id(message_id: str | None) -> str:
+    """langchain-core names messages after their runs."""
+    return (message_id or "").removeprefix(f"{LC_ID_PREFIX}-")
+
+
+def _has(given: Any, args: dict[str, Any] | None) -> bool:
+    """Whether a tool was given a call's arguments, and perhaps injected ones."""
+    if args is None or not isinstance(given, dict):
+        return False
+    return all(
+        type(given.get(key)) is type(value) and given[key] == value for key, value in args.items()
+    )
+
+
+def _is_pause(error: Any) -> bool:
+    """Whether a tool was left by an interrupt of LangGraph's."""
+    langgraph = sys.modules.get("langgraph.errors")
+    return langgraph is not None and isinstance(error, langgraph.GraphBubbleUp)
+
+
+def _finish(tool: _Tool, output: Any) -> ToolFinish | ToolError:
+    message = _message_of(output, tool.id)
+    if message is None:
+        return ToolFinish(id=tool.id, run_id=tool.run_id, name=tool.name, content=output)
+    if message.status == "error":
+        return _error(tool, str(message.text))
+    return ToolFinish(
+        id=tool.id,
+        run_id=tool.run_id,
+        name=tool.name,
+        content=message.content,
+        artifact=message.artifact,
+    )
+
+
+def _message_of(output: Any, call_id: str) -> ToolMessage | None:
+    """The tool's message, also out of LangGraph's `Command`."""
+    if isinstance(output, ToolMessage):
+        return output
+    update = getattr(output, "update", None)
+    messages = update.get("messages") if isinstance(update, dict) else None
+    if not isinstance(messages, list):
+        return None
+    answers = (one for one in messages if isinstance(one, ToolMessage))
+    return next((one for one in answers if one.tool_call_id == call_id), None)
+
+
+def _error(tool: _Tool, error: str) -> ToolError:
+    return ToolError(id=tool.id, run_id=tool.run_id, name=tool.name, error=error or _NO_REASON)
