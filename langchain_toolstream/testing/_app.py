@@ -25,6 +25,9 @@ from langchain_toolstream.testing._recording import Recording
 from langchain_toolstream.testing._replay import Replay
 
 _MAX_MODEL_LEN = 2048
+_NO_TOKENIZER = (
+    "This server replays recordings and has no tokenizer, so there is no {path}: ask a real vLLM."
+)
 
 
 class ReplayApp:
@@ -116,7 +119,9 @@ class ReplayApp:
                 page = JSONResponse({"version": self._version})
             case "/v1/models":
                 page = JSONResponse({"object": "list", "data": [_card(self._model)]})
-            case "/v1/chat/completions":
+            case "/tokenize" | "/detokenize" if method == "POST":
+                return _error(404, "NotFoundError", _NO_TOKENIZER.format(path=path))
+            case "/v1/chat/completions" | "/tokenize" | "/detokenize":
                 return JSONResponse({"detail": "Method Not Allowed"}, 405)
             case _:
                 return JSONResponse({"detail": "Not Found"}, 404)

@@ -1,6 +1,7 @@
 """The chat model for vLLM, and all that only vLLM needs."""
 
 from langchain_toolstream.vllm._fields import RepetitionDetection, StructuredOutputs
+from langchain_toolstream.vllm._server import VLLMModelCard
 from langchain_toolstream.vllm.chat_models import ChatVLLM
 from langchain_toolstream.vllm.errors import (
     VLLMAuthenticationError,
@@ -32,6 +33,7 @@ __all__ = [
     "VLLMIdleTimeoutError",
     "VLLMIncompleteStreamError",
     "VLLMInvalidRequestError",
+    "VLLMModelCard",
     "VLLMNotFoundError",
     "VLLMOverloadedError",
     "VLLMPermissionDeniedError",

@@ -38,16 +38,19 @@ _transport = importlib.import_module(
     "httpx2" if int(openai.VERSION.partition(".")[0]) >= _OPENAI_ON_HTTPX2 else "httpx"
 )
 _TransportError: type[Exception] = _transport.RequestError
+Response: type[Any] = _transport.Response
+"""What the SDK's client gives, of the library that the SDK uses."""
 
 _MAX_SHOWN = 500
 
 
 @contextmanager
-def clear_errors(base_url: str) -> Iterator[None]:
+def clear_errors(base_url: str, endpoint: str | None = None) -> Iterator[None]:
     """Turn what the SDK raises about a request into a `VLLMError` that says what to do.
 
     Args:
-        base_url: Where the request went.
+        base_url: Where the server is.
+        endpoint: The whole URL of what was asked for, where a server may lack it.
 
     Yields:
         Nothing.
@@ -75,7 +78,7 @@ def clear_errors(base_url: str) -> Iterator[None]:
         )
         raise VLLMConnectionError(message=msg, request=error.request) from error
     except openai.APIStatusError as error:
-        raise _of_status(error, base_url) from error
+        raise _of_status(error, base_url, endpoint) from error
     except _TransportError as error:
         broke = str(error) or type(error).__name__
         msg = (
@@ -117,7 +120,7 @@ def not_vllm(response: "httpx2.Response", text: str, base_url: str) -> VLLMServe
     return VLLMServerError(msg, response=response, body=text)
 
 
-def _of_status(error: openai.APIStatusError, base_url: str) -> VLLMError:
+def _of_status(error: openai.APIStatusError, base_url: str, endpoint: str | None) -> VLLMError:
     status = error.status_code
     words = _words(error)
     kind = _KINDS.get(status, VLLMServerError)
@@ -127,10 +130,13 @@ def _of_status(error: openai.APIStatusError, base_url: str) -> VLLMError:
     if _is_html(error.response) and kind not in _SAID_BY_GATEWAYS:
         hint = f"Something else than vLLM answers at {base_url}, perhaps a proxy: check base_url."
     elif kind is VLLMNotFoundError:
-        if not isinstance(error.body, dict) or "message" not in error.body:
+        if isinstance(error.body, dict) and "message" in error.body:
+            if "does not exist" in words:
+                hint = "Leave model unset to use the one that the server has, or see /v1/models."
+        elif endpoint:
+            hint = f"Either base_url={base_url!r} is not vLLM's, or what is before it hides this."
+        else:
             hint = f"Nothing of vLLM's is at {base_url}: base_url has to end in /v1."
-        elif "does not exist" in words:
-            hint = "Leave model unset to use the one that the server has, or see /v1/models."
     elif kind is VLLMInvalidRequestError:
         if "maximum context length" in words or "max_model_len" in words:
             kind = VLLMContextOverflowError
@@ -138,7 +144,7 @@ def _of_status(error: openai.APIStatusError, base_url: str) -> VLLMError:
         else:
             hint = next((hint for sign, hint in _HINTS if sign in words), "")
     full_stop = "" if words.endswith((".", "!", "?")) else "."
-    msg = f"{base_url} answered {status}: {words}{full_stop} {hint}".rstrip()
+    msg = f"{endpoint or base_url} answered {status}: {words}{full_stop} {hint}".rstrip()
     made: VLLMError = kind(msg, response=error.response, body=error.body)
     return made
 

@@ -25,9 +25,9 @@ from langchain_toolstream.schema import tool_schemas
 from langchain_toolstream.vllm._details import add_usage
 from langchain_toolstream.vllm._protocol import ProtocolBuilder
 from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
-from langchain_toolstream.vllm._refusals import clear_errors, not_vllm
+from langchain_toolstream.vllm._refusals import clear_errors
 from langchain_toolstream.vllm._request import token_limit, unstreamed
-from langchain_toolstream.vllm._structured import VLLMStructures
+from langchain_toolstream.vllm._server import ONE_LOOP, VLLMServerSide
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 
 DEFAULT_BASE = "http://localhost:8000/v1"
@@ -36,13 +36,8 @@ DEFAULT_BASE = "http://localhost:8000/v1"
 NO_KEY = "EMPTY"
 """What vLLM's users send where no key is wanted: the SDK insists on one."""
 
-_ONE_LOOP = {"Connection": "close"}
-# langchain-openai shares one pool of connections among all event loops, and one that outlives its
-# loop breaks the next `asyncio.run`. A stream's connection is not used again anyway: it is closed
-# at `[DONE]`, without waiting for what a server may send behind it.
 
-
-class ChatVLLM(VLLMStructures):
+class ChatVLLM(VLLMServerSide):
     """Chat model served by vLLM, with tool calls that are calls.
 
     Setup:
@@ -213,7 +208,7 @@ class ChatVLLM(VLLMStructures):
         return self
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return None
+        return None  # `load_profile` asks the server
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
@@ -352,8 +347,7 @@ class ChatVLLM(VLLMStructures):
         base_url = str(self.openai_api_base)
         with _partial_message(reading), clear_errors(base_url):
             if not payload["model"]:
-                models = self.root_client.models.with_raw_response.list()
-                payload["model"] = self.model_name = _first(models.http_response, base_url)
+                payload["model"] = self._name_model()
             with self.client.with_streaming_response.create(**payload) as response:
                 body = Body(response.headers, reading)
                 for data in response.iter_bytes():
@@ -369,11 +363,8 @@ class ChatVLLM(VLLMStructures):
         base_url = str(self.openai_api_base)
         with _partial_message(reading), clear_errors(base_url):
             if not payload["model"]:
-                models = await self.root_async_client.models.with_raw_response.list(
-                    extra_headers=_ONE_LOOP
-                )
-                payload["model"] = self.model_name = _first(models.http_response, base_url)
-            headers = {**_ONE_LOOP, **(payload.pop("extra_headers", None) or {})}
+                payload["model"] = await self._aname_model()
+            headers = {**ONE_LOOP, **(payload.pop("extra_headers", None) or {})}
             async with self.async_client.with_streaming_response.create(
                 **payload, extra_headers=headers
             ) as response:
@@ -393,18 +384,6 @@ def _reading(payload: dict[str, Any], *, passed: bool = False) -> Reading:
     schemas = tool_schemas(tools.values(), coerce=True) if tools else None
     hides = payload.get("extra_body", {}).get("include_reasoning") is False
     return Reading(schemas, max_tokens=token_limit(payload), passed=passed, hides_reasoning=hides)
-
-
-def _first(models: Any, base_url: str) -> str:
-    """The model that a server is asked for when no one named one."""
-    try:
-        served = [str(model["id"]) for model in models.json()["data"]]
-    except (ValueError, LookupError, TypeError) as error:
-        raise not_vllm(models, models.text, base_url) from error
-    if not served:
-        msg = f"{base_url} lists no model. Name one with model=..., or start vLLM with one."
-        raise ValueError(msg)
-    return served[0]
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from langchain_toolstream.cli._doctor._parsers import find_markup
 from langchain_toolstream.cli._doctor._probes import Probe, ProbeName, make_probe
 from langchain_toolstream.core.errors import ToolStreamError
 from langchain_toolstream.vllm import ChatVLLM, VLLMAuthenticationError, VLLMError
+from langchain_toolstream.vllm._refusals import clear_errors
 from langchain_toolstream.vllm.chat_models import NO_KEY
-from langchain_toolstream.vllm.errors import clear_errors
 
 _PROBES: tuple[ProbeName, ...] = (
     "text", "auto", "required", "named", "no_arguments", "long", "cut", "thinking",

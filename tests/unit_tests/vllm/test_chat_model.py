@@ -222,9 +222,9 @@ class TestModelName:
     ) -> None:
         wire.page = "<h1>Welcome!</h1>"
         llm = llm_with(model=model)
-        with pytest.raises(VLLMError, match=rf"{LOCAL} answered 200.*Welcome!.*check base_url"):
+        with pytest.raises(VLLMError, match=rf"{LOCAL}\S* answered 200.*Welcome!.*check base_url"):
             llm.invoke("Hi")
-        with pytest.raises(VLLMError, match=rf"{LOCAL} answered 200.*Welcome!.*check base_url"):
+        with pytest.raises(VLLMError, match=rf"{LOCAL}\S* answered 200.*Welcome!.*check base_url"):
             await llm.ainvoke("Hi")
 
     def test_of_the_call_is_sent_and_not_kept(
