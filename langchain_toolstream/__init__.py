@@ -1,6 +1,7 @@
 """Streamed tool calls from vLLM for LangChain."""
 
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
+from langchain_toolstream.partial import PartialToolsParser, ToolCallView
 from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool
 from langchain_toolstream.vllm import (
     ChatVLLM,
@@ -13,9 +14,11 @@ __all__ = [
     "ArtifactTool",
     "ChatVLLM",
     "FromArtifact",
+    "PartialToolsParser",
     "RepetitionDetection",
     "StructuredOutputs",
     "ToolCallError",
+    "ToolCallView",
     "ToolMap",
     "ToolSet",
     "ToolStreamParser",

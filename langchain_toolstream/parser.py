@@ -5,35 +5,20 @@ from itertools import chain
 from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import (
-    AIMessage,
-    AIMessageChunk,
-    BaseMessage,
-    InvalidToolCall,
-    ToolCall,
-)
+from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
 
+from langchain_toolstream._messages import MessageEvents
 from langchain_toolstream._steps import astep, step
-from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
-from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
 from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
 
 Call = ToolCall | InvalidToolCall
-
-# Where providers say why a message ended. The first that is there counts, but for one that says
-# that it was cut.
-_FINISH_REASON_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
-
-# Providers whose messages always end with a reason, so that an end without one is a cut.
-_ALWAYS_GIVE_A_REASON = frozenset({"openai", "vllm"})
-
-_CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call"})
 
 
 class ToolCallError(OutputParserException):
@@ -239,74 +224,26 @@ class MessageReading:
     def __init__(
         self, schemas: Mapping[str, ToolSpec] | None, on_invalid: Literal["emit", "raise"]
     ) -> None:
-        self.trace = AIMessage(content="")
-        self._assembler = ToolCallAssembler(schemas, text=False)
+        self._message = MessageEvents(schemas, reader="ToolStreamParser")
+        self.trace = self._message.trace
         self._emit = on_invalid == "emit"
         self._calls: list[ToolCall] = []
         self._invalid: list[InvalidToolCall] = []
-        self._text: list[str] = []
-        self._finish_reason: str | None = None
-        self._must_give_a_reason = False
         self._taken = False
 
     def feed(self, message: Any, /) -> list[list[Call]]:
         """Take a chunk, or the whole message, and return the calls that became certain."""
-        calls = self._calls_of(message)
+        events = self._message.feed(message)
+        calls = self._take(events) if events else []
         return [calls] if calls else []
 
     def close(self) -> Iterator[list[Call]]:
         """What the end brings; without any call an empty list, so that there is an output."""
-        calls = self._last_calls()
+        calls = self._take(self._message.close())
         if calls or not self._taken:
             yield calls
         if self._invalid and not self._emit:
             raise ToolCallError(self._calls, self._invalid)
-
-    def _calls_of(self, message: Any) -> list[Call]:
-        if not isinstance(message, BaseMessage):
-            msg = (
-                f"ToolStreamParser reads messages of a chat model, got {type(message).__name__}. "
-                "Put it directly behind the model."
-            )
-            raise OutputParserException(msg)
-        metadata = message.response_metadata
-        reason = None
-        if metadata:
-            reason = self._read_metadata(metadata)
-        if isinstance(message.content, str):
-            if message.content:
-                self._text.append(message.content)
-        else:
-            self._text.append(str(message.text))
-        delta = _delta(message)
-        rejected = metadata.get("invalid_tool_calls") if metadata else None
-        if not isinstance(rejected, dict):
-            rejected = None
-        if not delta and reason is None and rejected is None:
-            return []
-        events = self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
-        return self._take(events) if events else []
-
-    def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
-        self.trace.response_metadata.update(metadata)
-        if metadata.get("model_provider") in _ALWAYS_GIVE_A_REASON:
-            self._must_give_a_reason = True
-        given = [metadata.get(key) for key in _FINISH_REASON_KEYS]
-        reasons = [reason for reason in given if isinstance(reason, str) and reason]
-        if not reasons:
-            return None
-        self._finish_reason = next(filter(is_truncating, reasons), reasons[0])
-        return self._finish_reason
-
-    def _last_calls(self) -> list[Call]:
-        self.trace.content = "".join(self._text)
-        if self._must_give_a_reason and self._finish_reason is None:
-            msg = (
-                "The message ended without a finish reason: the connection was dropped or the "
-                "server stopped. No tool call of it is confirmed."
-            )
-            raise IncompleteStreamError(msg)
-        return self._take(self._assembler.close(self._finish_reason))
 
     def _take(self, events: list[CallEvent]) -> list[Call]:
         taken: list[Call] = []
@@ -328,24 +265,3 @@ class MessageReading:
         self.trace.tool_calls = self._calls
         self.trace.invalid_tool_calls = self._invalid
         return taken
-
-
-def _delta(message: BaseMessage) -> dict[str, Any]:
-    """The fragments of calls in a message, in the shape that the assembler reads."""
-    if isinstance(message, AIMessageChunk):
-        if message.tool_call_chunks:
-            return {"tool_calls": message.tool_call_chunks}
-    elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-        invalid = [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
-        calls: list[Any] = [*message.tool_calls, *invalid]
-        return {"tool_calls": [{**call, "index": i} for i, call in enumerate(calls)]}
-    if isinstance(message.content, list) and (blocks := _call_blocks(message.content)):
-        return {"tool_calls": blocks}
-    legacy = message.additional_kwargs
-    if not legacy:
-        return {}
-    return {key: legacy[key] for key in ("tool_calls", "function_call") if legacy.get(key)}
-
-
-def _call_blocks(content: list[Any]) -> list[dict[str, Any]]:
-    return [b for b in content if isinstance(b, dict) and b.get("type") in _CALL_BLOCKS]

@@ -56,6 +56,16 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentStart:
+    """A string, object or list among the arguments began; `empty` is `""`, `{}` or `[]`."""
+
+    type: Literal["argument-start"] = "argument-start"
+    id: str
+    path: JSONPath
+    empty: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentDelta:
     """A piece of a string among the arguments, decoded: never half an escape or character."""
 
@@ -134,6 +144,7 @@ class MessageFinish:
 CallEvent = (
     ToolCallStart
     | ToolCallDelta
+    | ArgumentStart
     | ArgumentDelta
     | ArgumentFinish
     | ToolCallReady

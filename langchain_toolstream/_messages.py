@@ -1,0 +1,133 @@
+"""A chat model's message on its way through a parser."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+
+from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
+from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.events import CallEvent
+
+# Where providers say why a message ended. The first that is there counts, but for one that says
+# that it was cut.
+_FINISH_REASON_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+
+# Providers whose messages always end with a reason, so that an end without one is a cut.
+_ALWAYS_GIVE_A_REASON = frozenset({"openai", "vllm"})
+
+_CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call"})
+
+
+class MessageEvents:
+    """Read LangChain's messages, streamed or whole, into the events of their calls.
+
+    Args:
+        schemas: The bound tools by name; `None`: not known.
+        reader: Who reads, for messages to people.
+        fields: Whether to report the arguments field by field, from where each begins.
+
+    Attributes:
+        trace: The message as a trace shows it; its calls are for the reader to fill in.
+    """
+
+    def __init__(
+        self, schemas: Mapping[str, ToolSpec] | None, *, reader: str, fields: bool = False
+    ) -> None:
+        """Start before the first chunk."""
+        self.trace = AIMessage(content="")
+        self._assembler = ToolCallAssembler(schemas, text=False, fields=fields, starts=fields)
+        self._reader = reader
+        self._text: list[str] = []
+        self._finish_reason: str | None = None
+        self._must_give_a_reason = False
+
+    def feed(self, message: Any, /) -> list[CallEvent]:
+        """Take the next chunk, or a whole message.
+
+        Raises:
+            OutputParserException: It is no message.
+        """
+        if not isinstance(message, BaseMessage):
+            msg = (
+                f"{self._reader} reads messages of a chat model, got {type(message).__name__}. "
+                "Put it directly behind the model."
+            )
+            raise OutputParserException(msg)
+        metadata = message.response_metadata
+        reason = None
+        if metadata:
+            reason = self._read_metadata(metadata)
+        if isinstance(message.content, str):
+            if message.content:
+                self._text.append(message.content)
+        else:
+            self._text.append(str(message.text))
+        delta = _delta(message)
+        rejected = metadata.get("invalid_tool_calls") if metadata else None
+        if not isinstance(rejected, dict):
+            rejected = None
+        if not delta and reason is None and rejected is None:
+            return []
+        return self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
+
+    def close(self) -> list[CallEvent]:
+        """Say that the message ended.
+
+        Raises:
+            IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
+        """
+        self.trace.content = "".join(self._text)
+        if self._must_give_a_reason and self._finish_reason is None:
+            msg = (
+                "The message ended without a finish reason: the connection was dropped or the "
+                "server stopped. No tool call of it is confirmed."
+            )
+            raise IncompleteStreamError(msg)
+        return self._assembler.close(self._finish_reason)
+
+    def refuse(self, call_id: str, reason: str) -> list[CallEvent]:
+        """Take a call for none, because of what the reader found in it."""
+        return self._assembler.feed({}, rejected={call_id: reason})
+
+    def abort(self, reason: str) -> list[CallEvent]:
+        """Say that nobody reads on: no call is confirmed."""
+        self.trace.content = "".join(self._text)
+        return self._assembler.abort(reason)
+
+    def open_text(self, call_id: str) -> str:
+        """What has come of the string that a call's arguments are in the middle of."""
+        return self._assembler.open_text(call_id)
+
+    def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
+        self.trace.response_metadata.update(metadata)
+        if metadata.get("model_provider") in _ALWAYS_GIVE_A_REASON:
+            self._must_give_a_reason = True
+        given = [metadata.get(key) for key in _FINISH_REASON_KEYS]
+        reasons = [reason for reason in given if isinstance(reason, str) and reason]
+        if not reasons:
+            return None
+        self._finish_reason = next(filter(is_truncating, reasons), reasons[0])
+        return self._finish_reason
+
+
+def _delta(message: BaseMessage) -> dict[str, Any]:
+    """The fragments of calls in a message, in the shape that the assembler reads."""
+    if isinstance(message, AIMessageChunk):
+        if message.tool_call_chunks:
+            return {"tool_calls": message.tool_call_chunks}
+    elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+        invalid = [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
+        calls: list[Any] = [*message.tool_calls, *invalid]
+        return {"tool_calls": [{**call, "index": i} for i, call in enumerate(calls)]}
+    if isinstance(message.content, list) and (blocks := _call_blocks(message.content)):
+        return {"tool_calls": blocks}
+    legacy = message.additional_kwargs
+    if not legacy:
+        return {}
+    return {key: legacy[key] for key in ("tool_calls", "function_call") if legacy.get(key)}
+
+
+def _call_blocks(content: list[Any]) -> list[dict[str, Any]]:
+    return [b for b in content if isinstance(b, dict) and b.get("type") in _CALL_BLOCKS]
