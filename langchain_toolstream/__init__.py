@@ -2,6 +2,7 @@
 
 from langchain_toolstream.consume import ToolEvents, tool_events
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
+from langchain_toolstream.partial import PartialToolsParser, ToolCallView
 from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool
 from langchain_toolstream.vllm import (
     ChatVLLM,
@@ -14,9 +15,11 @@ __all__ = [
     "ArtifactTool",
     "ChatVLLM",
     "FromArtifact",
+    "PartialToolsParser",
     "RepetitionDetection",
     "StructuredOutputs",
     "ToolCallError",
+    "ToolCallView",
     "ToolEvents",
     "ToolMap",
     "ToolSet",

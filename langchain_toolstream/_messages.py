@@ -1,10 +1,14 @@
 """What the messages of LangChain's chat models say, in the terms of the core: calls and ends."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-from langchain_toolstream.core.calls import is_truncating
+from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
+from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.events import CallEvent
 
 # Where providers say why a message ended. The first that is there counts, but for one that says
 # that it was cut.
@@ -19,6 +23,88 @@ NO_REASON = (
     "The message ended without a finish reason: the connection was dropped or the server stopped. "
     "No tool call of it is confirmed."
 )
+
+
+class MessageEvents:
+    """Read LangChain's messages, streamed or whole, into the events of their calls.
+
+    Args:
+        schemas: The bound tools by name; `None`: not known.
+        reader: Who reads, for messages to people.
+        fields: Whether to report the arguments field by field, from where each begins.
+
+    Attributes:
+        trace: The message as a trace shows it; its calls are for the reader to fill in.
+    """
+
+    def __init__(
+        self, schemas: Mapping[str, ToolSpec] | None, *, reader: str, fields: bool = False
+    ) -> None:
+        """Start before the first chunk."""
+        self.trace = AIMessage(content="")
+        self._assembler = ToolCallAssembler(schemas, text=False, fields=fields, starts=fields)
+        self._reader = reader
+        self._text: list[str] = []
+        self._finish_reason: str | None = None
+        self._must_give_a_reason = False
+
+    def feed(self, message: Any, /) -> list[CallEvent]:
+        """Take the next chunk, or a whole message.
+
+        Raises:
+            OutputParserException: It is no message.
+        """
+        if not isinstance(message, BaseMessage):
+            msg = (
+                f"{self._reader} reads messages of a chat model, got {type(message).__name__}. "
+                "Put it directly behind the model."
+            )
+            raise OutputParserException(msg)
+        metadata = message.response_metadata
+        reason = None
+        if metadata:
+            reason = self._read_metadata(metadata)
+        if isinstance(message.content, str):
+            if message.content:
+                self._text.append(message.content)
+        else:
+            self._text.append(str(message.text))
+        delta = call_delta(message)
+        rejected = rejected_calls(metadata) if metadata else None
+        if not delta and reason is None and rejected is None:
+            return []
+        return self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
+
+    def close(self) -> list[CallEvent]:
+        """Say that the message ended.
+
+        Raises:
+            IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
+        """
+        self.trace.content = "".join(self._text)
+        if self._must_give_a_reason and self._finish_reason is None:
+            raise IncompleteStreamError(NO_REASON)
+        return self._assembler.close(self._finish_reason)
+
+    def refuse(self, call_id: str, reason: str) -> list[CallEvent]:
+        """Take a call for none, because of what the reader found in it."""
+        return self._assembler.feed({}, rejected={call_id: reason})
+
+    def abort(self, reason: str) -> list[CallEvent]:
+        """Say that nobody reads on: no call is confirmed."""
+        self.trace.content = "".join(self._text)
+        return self._assembler.abort(reason)
+
+    def open_text(self, call_id: str) -> str:
+        """What has come of the string that a call's arguments are in the middle of."""
+        return self._assembler.open_text(call_id)
+
+    def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
+        self.trace.response_metadata.update(metadata)
+        self._must_give_a_reason = self._must_give_a_reason or must_give_a_reason(metadata)
+        reason = finish_reason(metadata)
+        self._finish_reason = reason or self._finish_reason
+        return reason
 
 
 def finish_reason(metadata: dict[str, Any]) -> str | None:

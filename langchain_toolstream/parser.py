@@ -5,28 +5,16 @@ from itertools import chain
 from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    InvalidToolCall,
-    ToolCall,
-)
+from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
 
-from langchain_toolstream._messages import (
-    NO_REASON,
-    call_delta,
-    finish_reason,
-    must_give_a_reason,
-    rejected_calls,
-)
+from langchain_toolstream._messages import MessageEvents
 from langchain_toolstream._steps import astep, step
-from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec
-from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
 from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
 
@@ -236,64 +224,26 @@ class MessageReading:
     def __init__(
         self, schemas: Mapping[str, ToolSpec] | None, on_invalid: Literal["emit", "raise"]
     ) -> None:
-        self.trace = AIMessage(content="")
-        self._assembler = ToolCallAssembler(schemas, text=False)
+        self._message = MessageEvents(schemas, reader="ToolStreamParser")
+        self.trace = self._message.trace
         self._emit = on_invalid == "emit"
         self._calls: list[ToolCall] = []
         self._invalid: list[InvalidToolCall] = []
-        self._text: list[str] = []
-        self._finish_reason: str | None = None
-        self._must_give_a_reason = False
         self._taken = False
 
     def feed(self, message: Any, /) -> list[list[Call]]:
         """Take a chunk, or the whole message, and return the calls that became certain."""
-        calls = self._calls_of(message)
+        events = self._message.feed(message)
+        calls = self._take(events) if events else []
         return [calls] if calls else []
 
     def close(self) -> Iterator[list[Call]]:
         """What the end brings; without any call an empty list, so that there is an output."""
-        calls = self._last_calls()
+        calls = self._take(self._message.close())
         if calls or not self._taken:
             yield calls
         if self._invalid and not self._emit:
             raise ToolCallError(self._calls, self._invalid)
-
-    def _calls_of(self, message: Any) -> list[Call]:
-        if not isinstance(message, BaseMessage):
-            msg = (
-                f"ToolStreamParser reads messages of a chat model, got {type(message).__name__}. "
-                "Put it directly behind the model."
-            )
-            raise OutputParserException(msg)
-        metadata = message.response_metadata
-        reason = None
-        if metadata:
-            reason = self._read_metadata(metadata)
-        if isinstance(message.content, str):
-            if message.content:
-                self._text.append(message.content)
-        else:
-            self._text.append(str(message.text))
-        delta = call_delta(message)
-        rejected = rejected_calls(metadata) if metadata else None
-        if not delta and reason is None and rejected is None:
-            return []
-        events = self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
-        return self._take(events) if events else []
-
-    def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
-        self.trace.response_metadata.update(metadata)
-        self._must_give_a_reason = self._must_give_a_reason or must_give_a_reason(metadata)
-        reason = finish_reason(metadata)
-        self._finish_reason = reason or self._finish_reason
-        return reason
-
-    def _last_calls(self) -> list[Call]:
-        self.trace.content = "".join(self._text)
-        if self._must_give_a_reason and self._finish_reason is None:
-            raise IncompleteStreamError(NO_REASON)
-        return self._take(self._assembler.close(self._finish_reason))
 
     def _take(self, events: list[CallEvent]) -> list[Call]:
         taken: list[Call] = []

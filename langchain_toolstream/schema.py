@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from dataclasses import is_dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import (
@@ -25,7 +26,8 @@ from typing import (
 
 from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 from pydantic_core import (
     CoreSchema,
     PydanticCustomError,
@@ -66,16 +68,34 @@ class ToolSchema:
         self.name = tool_name(tool)
         model, self._injected = _pydantic_model(tool)
         self._validate: Callable[[Any], Any]
+        self._core_schema: Callable[[], CoreSchema]
         if model is not None:
             # A validator that runs before pydantic's own may write into what it is given.
             self._validate = lambda args: model.model_validate(_copy(args))
             self.requires_arguments = any(f.is_required() for f in model.model_fields.values())
+            self._core_schema = lambda: TypeAdapter(model).core_schema
+            return
+        parameters = _function(tool)["parameters"] or {}
+        self.requires_arguments = bool(parameters.get("required"))
+        if (adapter := _adapter(tool)) is not None:
+            self._validate = lambda args: adapter.validate_python(_copy(args))
+            self._core_schema = lambda: adapter.core_schema
         else:
-            parameters = _function(tool)["parameters"] or {}
-            self._validate = json_schema_validator(
-                json.dumps(parameters, sort_keys=True), coerce=coerce or _converts(tool)
-            ).validate_python
-            self.requires_arguments = bool(parameters.get("required"))
+            text = json.dumps(parameters, sort_keys=True)
+            converts = coerce or _converts(tool)
+            self._validate = json_schema_validator(text, coerce=converts).validate_python
+            self._core_schema = lambda: json_core_schema(text, coerce=converts)
+
+    @property
+    def core_schema(self) -> CoreSchema:
+        """The arguments' schema, in the form that pydantic-core has it in."""
+        return self._core_schema()
+
+    def forbidden(self, name: object) -> str | None:
+        """Say why no model may write an argument of a name, if none may."""
+        if name not in self._injected:
+            return None
+        return "the tool is given this value by the application, not by the model,"
 
     def validate(self, args: dict[str, Any]) -> str | None:
         """Hold arguments against the tool's schema.
@@ -87,8 +107,7 @@ class ToolSchema:
             What does not fit, with the place, or `None` when all fits.
         """
         if forged := self._injected & args.keys():
-            place = format_path((min(forged),))
-            return f"the tool is given this value by the application, not by the model, at {place}"
+            return f"{self.forbidden(min(forged))} at {format_path((min(forged),))}"
         token = checking.set(True)
         try:
             self._validate(args)
@@ -256,6 +275,20 @@ def _injects(mark: object) -> bool:
     return issubclass(kind, InjectedToolArg)
 
 
+def _adapter(tool: ToolLike) -> TypeAdapter[Any] | None:
+    """What validates a dataclass, as far as pydantic knows it.
+
+    Not a `TypedDict`: LangChain reads defaults in one that pydantic does not see.
+    """
+    kind: Any = tool
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        return None
+    try:
+        return TypeAdapter(kind)
+    except (PydanticUserError, TypeError, NameError):
+        return None
+
+
 def _converts(tool: ToolLike) -> bool:
     """Whether a tool without a pydantic model of today has one of pydantic 1's, which converts."""
     return isinstance(tool, BaseTool) and not isinstance(tool.args_schema, dict)
@@ -273,23 +306,36 @@ def _is_model(schema: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(schema, type) and issubclass(schema, BaseModel)
 
 
-def describe(error: ValidationError, value: Any) -> str:
+def describe(error: ValidationError, value: Any, *, at: JSONPath = ()) -> str:
     """Say what does not fit, and where.
 
     Args:
         error: What validation raised.
         value: The value that it was about.
+        at: The place of that value.
     """
     problems = error.errors(include_url=False, include_context=False)
     told = []
     for problem in problems[:_MAX_PROBLEMS]:
         missing = problem["type"] == "missing"
-        place = format_path(_place(problem["loc"], value, missing=missing))
+        place = format_path((*at, *_place(problem["loc"], value, missing=missing)))
         got = "" if missing else f", got {_shown(problem['input'])}"
         told.append(f"{problem['msg']} at {place}{got}")
     if len(problems) > _MAX_PROBLEMS:
         told.append(f"and {len(problems) - _MAX_PROBLEMS} more")
     return "; ".join(told)
+
+
+def first_place(error: ValidationError, value: Any, *, at: JSONPath = ()) -> JSONPath:
+    """Find the place of the first thing that does not fit.
+
+    Args:
+        error: As for `describe`.
+        value: Likewise.
+        at: Likewise.
+    """
+    problem = error.errors(include_url=False, include_context=False)[0]
+    return (*at, *_place(problem["loc"], value, missing=problem["type"] == "missing"))
 
 
 def _place(loc: tuple[str | int, ...], args: Any, *, missing: bool) -> JSONPath:
@@ -321,10 +367,23 @@ def json_schema_validator(schema: str, *, coerce: bool) -> SchemaValidator:
         schema: The schema, as JSON text.
         coerce: As for `ToolSchema`.
     """
+    return SchemaValidator(json_core_schema(schema, coerce=coerce))
+
+
+@lru_cache(maxsize=512)
+def json_core_schema(schema: str, *, coerce: bool) -> CoreSchema:
+    """Say what a JSON schema says in the form that pydantic-core compiles.
+
+    Args:
+        schema: The schema, as JSON text.
+        coerce: As for `ToolSchema`.
+    """
+    made = _Compiler(json.loads(schema), coerce=coerce).compile()
     try:
-        return SchemaValidator(_Compiler(json.loads(schema), coerce=coerce).compile())
+        SchemaValidator(made)
     except SchemaError:  # a schema that contradicts itself refuses nothing
-        return SchemaValidator(core_schema.any_schema())
+        return core_schema.any_schema()
+    return made
 
 
 class _Compiler:

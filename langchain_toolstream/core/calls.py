@@ -50,7 +50,7 @@ Nothing here branches on `finish_reason == "tool_calls"`: named tool choice says
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeGuard
 
 from langchain_toolstream.core.errors import (
@@ -62,6 +62,7 @@ from langchain_toolstream.core.errors import (
 from langchain_toolstream.core.events import (
     ArgumentDelta,
     ArgumentFinish,
+    ArgumentStart,
     CallEvent,
     Event,
     MessageFinish,
@@ -104,6 +105,26 @@ def is_truncating(finish_reason: str | None) -> bool:
         other providers say instead.
     """
     return finish_reason is not None and any(word in finish_reason.lower() for word in _TRUNCATING)
+
+
+def unknown_tool(name: str, tools: Iterable[str]) -> str:
+    """Say that a call's tool is not bound.
+
+    Args:
+        name: The name that was called.
+        tools: The names that are bound.
+    """
+    bound = ", ".join(repr(one) for one in tools) or "none"
+    return f"No tool {name!r} is bound. Bound tools: {bound}."
+
+
+def does_not_fit(problem: str) -> str:
+    """Say that a tool's schema refuses the arguments.
+
+    Args:
+        problem: What does not fit, and where.
+    """
+    return f"The arguments do not fit the tool: {problem}."
 
 
 class ToolSpec(Protocol):
@@ -192,6 +213,8 @@ class ToolCallAssembler:
             validated and nothing is read-only.
         text: Whether to report `ToolCallDelta`, the arguments as text.
         fields: Whether to report `ArgumentDelta` and `ArgumentFinish`, field by field.
+        starts: Whether to report `ArgumentStart` with them, and the start and the finish of the
+            arguments as a whole, which is the value at the path `()`.
         passed: Whether a call may become ready early when a later one is being written, whatever
             its tool, instead of when its tool is read-only (rule 6).
 
@@ -213,12 +236,14 @@ class ToolCallAssembler:
         *,
         text: bool = True,
         fields: bool = False,
+        starts: bool = False,
         passed: bool = False,
     ) -> None:
         """Start before the first delta."""
         self._tools = tools
         self._text = text
         self._fields = fields
+        self._starts = starts
         self._passed = passed
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
@@ -314,6 +339,17 @@ class ToolCallAssembler:
                 self._deliver(call, events)
                 self._invalidate(call, events)
         return events
+
+    def open_text(self, call_id: str) -> str:
+        """What has come of the string that a call's arguments are in the middle of.
+
+        Args:
+            call_id: The id of the call.
+
+        Returns:
+            The string so far, decoded; `""` where none is being written.
+        """
+        return self._by_id[call_id].json.open_text
 
     # Which call a fragment belongs to.
 
@@ -507,10 +543,9 @@ class ToolCallAssembler:
         if self._tools is None or call.error is not None or call.args is None or not call.name:
             return
         if call.spec is None:
-            bound = ", ".join(repr(name) for name in self._tools) or "none"
-            call.error = f"No tool {call.name!r} is bound. Bound tools: {bound}."
+            call.error = unknown_tool(call.name, self._tools)
         elif (problem := call.spec.validate(call.args)) is not None:
-            call.error = f"The arguments do not fit the tool: {problem}."
+            call.error = does_not_fit(problem)
 
     def _refuse(
         self, call: _Call, reason: str, events: list[CallEvent], *, told: bool = False
@@ -612,8 +647,12 @@ class ToolCallAssembler:
         for kind, path, value in call.fields:
             if kind == "delta":
                 events.append(ArgumentDelta(id=call.id, path=path, text=value))
-            elif kind == "finish" and path:
+            elif not (path or self._starts):
+                continue
+            elif kind == "finish":
                 events.append(ArgumentFinish(id=call.id, path=path, value=value))
+            elif self._starts:
+                events.append(ArgumentStart(id=call.id, path=path, empty=value))
         call.fields.clear()
 
 

@@ -81,6 +81,16 @@ class ToolCallDelta(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentStart(_Event):
+    """A string, object or list among the arguments began; `empty` is `""`, `{}` or `[]`."""
+
+    type: Literal["argument-start"] = "argument-start"
+    id: str
+    path: JSONPath
+    empty: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentDelta(_Event):
     """A piece of a string among the arguments, decoded: never half an escape or character."""
 
@@ -219,6 +229,7 @@ class ToolError(_Event):
 CallEvent = (
     ToolCallStart
     | ToolCallDelta
+    | ArgumentStart
     | ArgumentDelta
     | ArgumentFinish
     | ToolCallReady

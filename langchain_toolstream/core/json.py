@@ -99,9 +99,9 @@ class JSONStream:
     """
 
     __slots__ = (
-        "_container", "_error", "_frames", "_held", "_is_key", "_key", "_length", "_max_depth",
-        "_max_length", "_path", "_pieces", "_plain", "_root", "_scalar_run", "_state", "_unused",
-        "_unused_at", "_value_path",
+        "_container", "_error", "_frames", "_held", "_is_key", "_key", "_left", "_length",
+        "_max_depth", "_max_length", "_path", "_pieces", "_plain", "_root", "_scalar_run",
+        "_state", "_unused", "_unused_at", "_value_path",
     )  # fmt: skip
 
     def __init__(self, *, max_depth: int = MAX_DEPTH, max_length: int = MAX_LENGTH) -> None:
@@ -118,6 +118,7 @@ class JSONStream:
         self._plain = False  # whether strings of the piece that is being read need no decoding
         self._pieces: list[str] = []
         self._held = ""
+        self._left = ""  # of the string in which the text was found to be wrong
         self._scalar_run: Any = None
         self._root: Any = None
         self._unused: list[str] = []
@@ -148,6 +149,17 @@ class JSONStream:
         """
         return self._root
 
+    @property
+    def open_text(self) -> str:
+        """What has come of the string that is being written, decoded; `""` where none is."""
+        if self._state == _FAILED:
+            return self._left
+        if self._state != _STRING or self._is_key:
+            return ""
+        text = "".join(self._pieces)
+        self._pieces = [text]
+        return text
+
     def snapshot(self) -> Any:
         """Copy what is known now, an open string included as far as it has come.
 
@@ -159,10 +171,10 @@ class JSONStream:
         """
         open_string = self._state == _STRING and not self._is_key
         if self._container is None:
-            return "".join(self._pieces) if open_string else self._root
+            return self.open_text if open_string else self._root
         copy: Any = self._container.copy()
         if open_string:
-            _put(copy, self._key, "".join(self._pieces))
+            _put(copy, self._key, self.open_text)
         for container, _, key in reversed(self._frames[1:]):
             outer = container.copy()
             if isinstance(outer, list):
@@ -203,6 +215,7 @@ class JSONStream:
         except JSONStreamError as error:
             self._error = error
         if self._error is not None:
+            self._left = self.open_text
             self._state = _FAILED
             if not events:
                 raise self._error
