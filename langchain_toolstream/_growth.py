@@ -19,7 +19,8 @@ from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.json import JSONEvent
 from langchain_toolstream.schema import checking, describe, first_place
 
-_UNKNOWN: Any = object()
+UNKNOWN: Any = object()
+"""There is no value yet. `None` would be one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +71,11 @@ class _Level:
     def shown(self, count: int) -> Any:
         """Copy the first of what is known inside, where it is known what that is."""
         if self.container is None or type(self.container) is Tagged:
-            return _UNKNOWN
+            return UNKNOWN
         return _first(self.typed, count)
 
     def make(self, shown: Any) -> Any:
-        return shown if shown is _UNKNOWN or self.container is None else self.container.make(shown)
+        return shown if shown is UNKNOWN or self.container is None else self.container.make(shown)
 
 
 class _Text:
@@ -115,8 +116,8 @@ class Growth:
         self._forbidden = forbidden
         self._level: _Level | None = None
         self._text: _Text | None = None
-        self._whole: Any = _UNKNOWN  # the value, when it is finished
-        self._made: Any = _UNKNOWN  # and what the schema made of it
+        self._whole: Any = UNKNOWN  # the value, when it is finished
+        self._made: Any = UNKNOWN  # and what the schema made of it
         self._last: _Level | None = None  # the outermost level, when it is finished
 
     def feed(self, events: Iterable[JSONEvent]) -> None:
@@ -132,7 +133,7 @@ class Growth:
 
     def complete(self, value: Any) -> None:
         """Take the whole value, if it has not come already."""
-        if self._whole is _UNKNOWN:
+        if self._whole is UNKNOWN:
             self.feed([("start", (), type(value)()), ("finish", (), value)])
 
     def moment(self) -> "Moment":
@@ -159,6 +160,13 @@ class Growth:
         """Take the value for none. The first reason counts."""
         if self.problem is None:
             self.problem = Problem(path=path, reason=f"{reason} at {format_path(path)}")
+
+    def tried(self, place: _Place, value: Any) -> Any:
+        """Make of a value what it would be at its place; `UNKNOWN` if it may not stand there."""
+        try:
+            return UNKNOWN if place.kind is None else place.kind.validate(value)
+        except Exception:  # noqa: BLE001 - a validator of the user's may raise anything
+            return UNKNOWN
 
     def _start(self, path: JSONPath, empty: Any) -> None:
         place = self._place(path)
@@ -197,7 +205,7 @@ class Growth:
             self._level = closed.outer
         else:
             place = self._place(path)
-        made = _UNKNOWN
+        made = UNKNOWN
         if place.kind is not None and self.problem is None:
             made = self._validated(place.kind, value, path)
         outer = self._level
@@ -205,7 +213,7 @@ class Growth:
             self._whole, self._made, self._last = value, made, closed
             return
         _put(outer.raw, place.key, value)
-        if made is not _UNKNOWN:
+        if made is not UNKNOWN:
             _put(outer.typed, place.name, made)
         if type(outer.container) is Tagged and place.key == outer.container.discriminator:
             self._level = self._told(outer)
@@ -222,7 +230,7 @@ class Growth:
             pass  # When the whole is validated, it raises again, and is told of.
         finally:
             checking.reset(token)
-        return _UNKNOWN
+        return UNKNOWN
 
     def _told(self, level: _Level) -> _Level:
         """Begin anew with an object that has said what it is."""
@@ -247,7 +255,7 @@ class Growth:
                 break
             if kind is not None:
                 known = self._validated(kind, value, path)
-                if known is not _UNKNOWN:
+                if known is not UNKNOWN:
                     _put(told.typed, name, known)
         return told
 
@@ -268,11 +276,11 @@ class Moment:
     @property
     def whole(self) -> bool:
         """Whether the value is finished."""
-        return self._whole is not _UNKNOWN
+        return self._whole is not UNKNOWN
 
     def value(self) -> Any:
         """Put together what JSON makes of the value so far; `None` before it began."""
-        if self._whole is not _UNKNOWN:
+        if self._whole is not UNKNOWN:
             return self._whole
         level = self._level
         text = self._text
@@ -289,7 +297,7 @@ class Moment:
 
     def made(self) -> Any:
         """Put together what the schema makes of the value so far; `None`: nothing yet."""
-        if self._made is not _UNKNOWN:
+        if self._made is not UNKNOWN:
             return self._made
         level = self._level
         text = self._text
@@ -297,16 +305,44 @@ class Moment:
             shown = text is not None and text.is_shown
             return self._growth.text(text, self._length) if text is not None and shown else None
         shown = level.shown(self._known)
-        if shown is not _UNKNOWN and text is not None and text.is_shown:
+        if shown is not UNKNOWN and text is not None and text.is_shown:
             _put(shown, text.place.name, self._growth.text(text, self._length))
         made = level.make(shown)
         while level.outer is not None:
             outer = level.outer
             shown = outer.shown(level.outer_known)
-            if shown is not _UNKNOWN and made is not _UNKNOWN:
+            if shown is not UNKNOWN and made is not UNKNOWN:
                 _put(shown, level.place.name, made)
             made, level = outer.make(shown), outer
-        return None if made is _UNKNOWN else made
+        return None if made is UNKNOWN else made
+
+    def as_if_closed(self, close: Callable[[Any], Any]) -> Any:
+        """Make what the schema would make of the value if all that is open were closed now.
+
+        Args:
+            close: Makes of what is known of an object or list what it would be; `UNKNOWN` if
+                something is missing.
+
+        Returns:
+            The value; `UNKNOWN` where the schema would refuse it, or only the whole could tell.
+        """
+        level, known = self._level, self._known
+        if self.whole or level is None or self._growth.problem is not None:
+            return self._made
+        inner, made = None, UNKNOWN
+        if self._text is not None:
+            inner = self._text.place
+            made = self._growth.tried(inner, self._growth.text(self._text, self._length))
+        while level is not None:
+            shown = level.shown(known)
+            kind = level.place.kind
+            if (inner and made is UNKNOWN) or shown is UNKNOWN or not (kind and kind.is_bare):
+                return UNKNOWN
+            if inner:
+                _put(shown, inner.name, made)
+            made = close(level.make(shown))
+            inner, known, level = level.place, level.outer_known, level.outer
+        return made
 
     def finished(self) -> "FinishedPaths":
         """Tell which paths hold what will not change any more."""

@@ -33,6 +33,8 @@ _ON_ITS_OWN: dict[str, frozenset[JSONKind]] = {
 }
 """What each schema takes of JSON, at most. Any other takes, for all that is known, anything."""
 
+_ASK_FOR_MORE = frozenset(("min_length", "max_length", "fail_fast"))
+
 _new: Callable[[type], Any] = object.__new__
 _set = object.__setattr__
 
@@ -53,7 +55,7 @@ class Kind:
         grows: Whether a string may be shown here before it is finished.
     """
 
-    __slots__ = ("_config", "_schema", "_scope", "_validate", "grows")
+    __slots__ = ("_config", "_is_bare", "_schema", "_scope", "_validate", "grows")
 
     def __init__(
         self, scope: "Scope", schema: Part, config: CoreConfig | None, *, grows: bool
@@ -62,6 +64,7 @@ class Kind:
         self._schema = schema
         self._config = config
         self._validate: Callable[[Any], Any] | None = None
+        self._is_bare: bool | None = None
         self.grows = grows
 
     def validate(self, value: Any) -> Any:
@@ -73,6 +76,13 @@ class Kind:
         if self._validate is None:
             self._validate = self._scope.validator(self._schema, self._config)
         return self._validate(value)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether an object or list fits if all its members do, and none is missing."""
+        if self._is_bare is None:
+            self._is_bare = self._scope.is_bare(self._schema)
+        return self._is_bare
 
     def opened(self, empty: dict[str, Any] | list[Any]) -> "Container | None":
         """Find what a container is going to be that begins here; `None`: not known yet."""
@@ -359,6 +369,20 @@ class Scope:
                 inner = inner["json_schema"]
             else:
                 return inner, whole
+
+    def is_bare(self, schema: Part) -> bool:
+        """Whether a part asks nothing of an object or list but of its members."""
+        schema = self._resolved(schema)
+        match schema["type"]:
+            case "nullable" | "default":
+                return self.is_bare(schema["schema"])
+            case "list" | "dict":
+                return not schema.keys() & _ASK_FOR_MORE
+            case "model":
+                return "post_init" not in schema
+            case "any":
+                return True
+        return False
 
     def _union(self, union: Part, whole: Part, config: CoreConfig | None) -> Kind:
         choices = [one[0] if isinstance(one, tuple) else one for one in union["choices"]]

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "_messages": {"core"},
     "parser": {"core", "schema", "_steps", "_messages"},
     "partial": {"core", "schema", "_steps", "_messages", "_kinds", "_growth", "parser"},
+    "compat": {"core", "schema", "_steps", "_messages", "_kinds", "_growth", "parser"},
     "vllm": {"core", "schema", "_steps", "_kinds", "_growth"},
     "tools": {"core", "schema", "parser", "partial"},
     "consume": {"core", "schema", "_messages", "parser", "partial"},
