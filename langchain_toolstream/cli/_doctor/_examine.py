@@ -14,7 +14,12 @@ from langchain_toolstream.cli._doctor._findings import Observations, ServedModel
 from langchain_toolstream.cli._doctor._parsers import find_markup
 from langchain_toolstream.cli._doctor._probes import Probe, ProbeName, make_probe
 from langchain_toolstream.core.errors import ToolStreamError
-from langchain_toolstream.vllm import ChatVLLM, VLLMAuthenticationError, VLLMError
+from langchain_toolstream.vllm import (
+    ChatVLLM,
+    VLLMAuthenticationError,
+    VLLMError,
+    VLLMPermissionDeniedError,
+)
 from langchain_toolstream.vllm._refusals import clear_errors
 from langchain_toolstream.vllm.chat_models import NO_KEY
 
@@ -57,7 +62,7 @@ async def examine(
     try:
         with clear_errors(url):
             seen.models = _models(await _get(client, f"{url}/models", timeout))
-    except VLLMAuthenticationError as error:
+    except (VLLMAuthenticationError, VLLMPermissionDeniedError) as error:
         seen.unauthorized = _words(error)
         return seen
     except (VLLMError, TimeoutError) as error:

@@ -126,7 +126,7 @@ def _streaming(seen: Observations) -> Finding:
         return warning(
             "streaming",
             f"about {per_event:.0f} tokens at once",
-            "Start vLLM with --stream-interval 1 to see each as it is written.",
+            "If the server is not just busy: start vLLM with --stream-interval 1.",
         )
     return ok("streaming", "token by token")
 
