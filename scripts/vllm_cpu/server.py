@@ -72,11 +72,12 @@ class VLLMServer:
 
 
 @contextmanager
-def serve(parser: str = "hermes") -> Iterator[VLLMServer]:
+def serve(parser: str = "hermes", *, model: str | None = None) -> Iterator[VLLMServer]:
     """Run a server until the end of the block.
 
     Args:
         parser: The tool-call parser, one of `PARSERS`; its model comes with it.
+        model: The parser whose model is served instead, so that the two do not fit.
 
     Yields:
         The server, when it is ready.
@@ -91,7 +92,7 @@ def serve(parser: str = "hermes") -> Iterator[VLLMServer]:
         with log.open("wb") as output:
             # A group of its own: vLLM is several processes, and Ctrl-C is for pytest.
             process = subprocess.Popen(
-                _command(parser, port),
+                _command(parser, model or parser, port),
                 env=_environment(folder),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -111,10 +112,10 @@ def serve(parser: str = "hermes") -> Iterator[VLLMServer]:
             _stop(process, guard)
 
 
-def _command(parser: str, port: int) -> list[str]:
+def _command(parser: str, model: str, port: int) -> list[str]:
     return [
         *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(MODELS / parser), "--served-model-name", "tiny"),
+        *("--model", str(MODELS / model), "--served-model-name", "tiny"),
         *("--host", HOST, "--port", str(port)),
         # Far more than the model was trained on, so that a generation can be long enough to leave.
         *("--hf-overrides", '{"max_position_embeddings": 65536}'),

@@ -44,9 +44,6 @@ class Answer:
     refused: str = ""
     """The server's words, if it did not take the request."""
 
-    status: int = 200
-    """Its HTTP status."""
-
     broken: str = ""
     """Why the answer did not come to its end, if it did not."""
 

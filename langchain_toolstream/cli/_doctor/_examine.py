@@ -1,20 +1,26 @@
 """Asking a live server: the doctor's only I/O."""
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
+from pydantic import SecretStr
 
 from langchain_toolstream.cli._doctor._answer import Answer, AnswerReader
-from langchain_toolstream.cli._doctor._findings import Observations, ServedModel
+from langchain_toolstream.cli._doctor._findings import Observations
 from langchain_toolstream.cli._doctor._parsers import find_markup
 from langchain_toolstream.cli._doctor._probes import Probe, ProbeName, make_probe
 from langchain_toolstream.core.errors import ToolStreamError
-from langchain_toolstream.vllm import ChatVLLM, VLLMAuthenticationError, VLLMError
+from langchain_toolstream.vllm import (
+    ChatVLLM,
+    VLLMAuthenticationError,
+    VLLMError,
+    VLLMPermissionDeniedError,
+)
 from langchain_toolstream.vllm._refusals import clear_errors
 from langchain_toolstream.vllm.chat_models import NO_KEY
 
@@ -46,30 +52,50 @@ async def examine(
     # One connection each: langchain-openai shares its pool with whoever else is in the process.
     llm = ChatVLLM(
         base_url=url,
-        model=model or "any",
+        model=model,
         max_retries=0,
         timeout=timeout,
         default_headers={"Connection": "close"},
     )
-    client = llm.root_async_client
-    seen = Observations(url=url, key_sent=client.api_key != NO_KEY)
+    seen = Observations(url=url, key_sent=llm.root_async_client.api_key != NO_KEY)
     progress("models")
     try:
-        with clear_errors(url):
-            seen.models = _models(await _get(client, f"{url}/models", timeout))
-    except VLLMAuthenticationError as error:
+        async with asyncio.timeout(timeout):
+            seen.models = await llm.alist_models()
+    except (VLLMAuthenticationError, VLLMPermissionDeniedError) as error:
         seen.unauthorized = _words(error)
         return seen
     except (VLLMError, TimeoutError) as error:
         seen.unreachable = str(error) or f"{url} did not answer within {timeout:g} s."
         return seen
-    seen.version = await _version(client, url, timeout)
+    with contextlib.suppress(VLLMError, TimeoutError):
+        async with asyncio.timeout(timeout):
+            seen.version = await llm.aversion()
     if seen.key_sent:
-        seen.open_without_key = await _is_open(client, url, timeout)
-    seen.model = model or (seen.models[0].name if seen.models else "")
+        seen.open_without_key = await _is_open(url, timeout)
+    seen.model = model or (seen.models[0].id if seen.models else "")
     if seen.model:
-        await _ask_all(client, seen, timeout, progress)
+        await _ask_all(llm.root_async_client, seen, timeout, progress)
     return seen
+
+
+async def _is_open(url: str, timeout: float) -> bool | None:  # noqa: ASYNC109
+    """Whether the server answers without a key; `None` if it cannot be told."""
+    llm = ChatVLLM(
+        base_url=url,
+        api_key=SecretStr(NO_KEY),
+        max_retries=0,
+        timeout=timeout,
+        default_headers={"Connection": "close"},
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            await llm.alist_models()
+    except (VLLMAuthenticationError, VLLMPermissionDeniedError):
+        return False
+    except (VLLMError, TimeoutError):
+        return None
+    return True
 
 
 async def _ask_all(
@@ -110,7 +136,7 @@ async def _ask(
     except ToolStreamError as error:
         reader.broke(str(error))
     except VLLMError as error:
-        return Answer(refused=_words(error), status=getattr(error, "status_code", 0))
+        return Answer(refused=_words(error))
     answer = reader.close()
     if answer.token_ids:
         raw = await _detokenize(client, url, probe.body["model"], answer.token_ids, timeout)
@@ -135,49 +161,6 @@ async def _read(
                 break
 
 
-async def _get(client: openai.AsyncOpenAI, url: str, timeout: float) -> Any:  # noqa: ASYNC109
-    async with asyncio.timeout(timeout):
-        return await client.get(url, cast_to=object)
-
-
-def _root(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
-
-
-def _models(page: Any) -> list[ServedModel]:
-    cards = page.get("data") if isinstance(page, Mapping) else None
-    if not isinstance(cards, list):
-        return []
-    found = []
-    for card in cards:
-        if isinstance(card, Mapping) and isinstance(card.get("id"), str):
-            length = card.get("max_model_len")
-            found.append(
-                ServedModel(name=card["id"], max_model_len=length if type(length) is int else None)
-            )
-    return found
-
-
-async def _version(client: openai.AsyncOpenAI, url: str, timeout: float) -> str | None:  # noqa: ASYNC109
-    try:
-        page = await _get(client, f"{_root(url)}/version", timeout)
-    except (openai.OpenAIError, TimeoutError):
-        return None
-    version = page.get("version") if isinstance(page, Mapping) else None
-    return version if isinstance(version, str) else None
-
-
-async def _is_open(client: openai.AsyncOpenAI, url: str, timeout: float) -> bool | None:  # noqa: ASYNC109
-    try:
-        await _get(client.copy(api_key=NO_KEY), f"{url}/models", timeout)
-    except openai.APIStatusError:
-        return False
-    except (openai.OpenAIError, TimeoutError):
-        return None
-    return True
-
-
 async def _detokenize(
     client: openai.AsyncOpenAI,
     url: str,
@@ -188,7 +171,7 @@ async def _detokenize(
     try:
         async with asyncio.timeout(timeout):
             page: Any = await client.post(
-                f"{_root(url)}/detokenize",
+                f"{url.removesuffix('/v1')}/detokenize",
                 body={"model": model, "tokens": list(tokens)},
                 cast_to=object,
             )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from langchain_toolstream.cli._doctor._answer import Answer
 from langchain_toolstream.cli._doctor._probes import ProbeName
+from langchain_toolstream.vllm import VLLMModelCard
 
 Status = Literal["ok", "note", "warning", "failed", "unknown"]
 """`unknown` is for what the model did not show: that says nothing against the server."""
@@ -21,14 +22,6 @@ class Finding:
     """What to do about it, if there is anything to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedModel:
-    """One of the server's models."""
-
-    name: str
-    max_model_len: int | None = None
-
-
 @dataclass(slots=True, kw_only=True)
 class Observations:
     """What was seen of a server."""
@@ -41,7 +34,7 @@ class Observations:
     """The server's words, if it wants another key."""
 
     version: str | None = None
-    models: list[ServedModel] = field(default_factory=list)
+    models: list[VLLMModelCard] = field(default_factory=list)
     model: str = ""
     """The one that was asked."""
 

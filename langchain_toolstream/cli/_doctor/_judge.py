@@ -6,7 +6,6 @@ from langchain_toolstream.cli._doctor._answer import Answer
 from langchain_toolstream.cli._doctor._findings import (
     Finding,
     Observations,
-    ServedModel,
     failed,
     note,
     ok,
@@ -15,6 +14,7 @@ from langchain_toolstream.cli._doctor._findings import (
 )
 from langchain_toolstream.cli._doctor._tools import ToolJudge
 from langchain_toolstream.cli._doctor._which import SEVERAL, tokens_per_event
+from langchain_toolstream.vllm import VLLMModelCard
 
 _BUFFERED = 0.05  # share of the time in which all came, if a proxy held it back
 _SLOW = 1.0
@@ -82,17 +82,17 @@ def _models(seen: Observations) -> Finding:
     shown = ", ".join(_model(model) for model in seen.models[:_SHOWN])
     if len(seen.models) > _SHOWN:
         shown += f" and {len(seen.models) - _SHOWN} more"
-    if any(model.name == seen.model for model in seen.models):
+    if any(model.id == seen.model for model in seen.models):
         return ok("models", shown)
     return failed(
         "models", f"{seen.model!r} is not there, but {shown}", "Leave --model out, or name another."
     )
 
 
-def _model(model: ServedModel) -> str:
+def _model(model: VLLMModelCard) -> str:
     if model.max_model_len is None:
-        return model.name
-    return f"{model.name} ({model.max_model_len:,} tokens)"
+        return model.id
+    return f"{model.id} ({model.max_model_len:,} tokens)"
 
 
 # Its answers.
@@ -126,7 +126,7 @@ def _streaming(seen: Observations) -> Finding:
         return warning(
             "streaming",
             f"about {per_event:.0f} tokens at once",
-            "Start vLLM with --stream-interval 1 to see each as it is written.",
+            "If the server is not just busy: start vLLM with --stream-interval 1.",
         )
     return ok("streaming", "token by token")
 

@@ -5,8 +5,9 @@ import json
 from typing import Any
 
 from langchain_toolstream.cli._doctor._answer import Answer, AnswerReader
-from langchain_toolstream.cli._doctor._findings import Observations, ServedModel
+from langchain_toolstream.cli._doctor._findings import Observations
 from langchain_toolstream.cli._doctor._probes import ProbeName
+from langchain_toolstream.vllm import VLLMModelCard
 from tests.unit_tests.vllm.wire import body, chunk, part, usage
 
 POEM = json.dumps({"path": "poem.txt", "content": "O river, you carry on. " * 12})
@@ -83,7 +84,7 @@ def observed(**answers: Answer) -> Observations:
     return Observations(
         url="http://127.0.0.1:8000/v1",
         version="0.32.0",
-        models=[ServedModel(name="tiny", max_model_len=2048)],
+        models=[VLLMModelCard(id="tiny", max_model_len=2048)],
         model="tiny",
         answers={**healthy(), **answers},  # type: ignore[dict-item]
     )

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from langchain_toolstream.cli._doctor._answer import Answer, AnswerReader
-from langchain_toolstream.cli._doctor._findings import Finding, Observations, ServedModel
+from langchain_toolstream.cli._doctor._findings import Finding, Observations
 from langchain_toolstream.cli._doctor._judge import is_healthy, judge
 from langchain_toolstream.cli._doctor._parsers import MARKUP, PARSERS, find_markup
 from langchain_toolstream.cli._doctor._probes import make_probe
+from langchain_toolstream.vllm import VLLMModelCard
 from tests.unit_tests.cli.answers import (
     ADD,
     MULTIPLY,
@@ -57,14 +58,14 @@ def test_a_healthy_server_is_healthy_in_every_point() -> None:
 CASES: dict[str, tuple[dict[str, Answer], str, str, str, str]] = {
     # name: what else came, check, status, words of what was found, words of what to change
     "no auto choice": (
-        {"auto": Answer(refused=NO_AUTO, status=400)},
+        {"auto": Answer(refused=NO_AUTO)},
         "auto",
         "failed",
         "requires --enable-auto-tool-choice",
         "--enable-auto-tool-choice --tool-call-parser NAME",
     ),
     "no parser at all": (
-        {"named": Answer(refused=NO_PARSER, status=400)},
+        {"named": Answer(refused=NO_PARSER)},
         "named",
         "failed",
         NO_PARSER,
@@ -376,7 +377,7 @@ def test_a_refused_key_is_said_and_nothing_else() -> None:
 def test_a_model_that_is_not_there_is_said() -> None:
     seen = observed()
     seen.model = "other"
-    seen.models.append(ServedModel(name="lora"))
+    seen.models.append(VLLMModelCard(id="lora"))
     finding = diagnose(seen)["models"]
     assert finding.status == "failed"
     assert finding.found == "'other' is not there, but tiny (2,048 tokens), lora"
