@@ -205,8 +205,8 @@ class ProtocolReader(_Message):
             return []
         args = content.get("args")
         call = {"id": content.get("id"), "name": content.get("name"), "args": args}
-        if index in self._written:
-            del call["args"]
+        if index in self._written or (self._is_vllm and kind == "invalid_tool_call"):
+            del call["args"]  # `ChatVLLM` has told all that it tells in chunks
         elif isinstance(args, str):
             call["args"] = without_mark(args)
         if kind == "tool_call":
