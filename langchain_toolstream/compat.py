@@ -475,7 +475,7 @@ def _with_defaults(made: Any) -> Any:
     """Put the defaults into an object that has all it needs."""
     if not isinstance(made, BaseModel):
         return made
-    known = made.__dict__
+    known = vars(made)
     whole: dict[str, Any] = {}
     for name, field in type(made).model_fields.items():
         if name in known:

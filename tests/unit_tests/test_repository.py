@@ -68,5 +68,5 @@ def test_readme_is_there() -> None:
 def test_every_make_target_is_described() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[0].split())
-    described = set(re.findall(r"^([a-z_]+):.*## \S", makefile, re.MULTILINE))
+    described = set(re.findall(r"^([a-z_-]+):.*## \S", makefile, re.MULTILINE))
     assert phony == described
