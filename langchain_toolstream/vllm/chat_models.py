@@ -136,6 +136,16 @@ class ChatVLLM(VLLMServerSide):
         they were asked for, `logprobs`, `token_ids`, `prompt_token_ids`, `prompt_text`,
         `prompt_logprobs`, `kv_transfer_params`, `metrics`.
 
+    Server:
+        `list_models`, `health`, `version`; `load_profile` for the context length, in `profile`;
+        `get_num_tokens_from_messages` counts a prompt and its tools exactly. Each has an async
+        twin.
+
+        ```python
+        if llm.profile is None:
+            llm.load_profile()
+        ```
+
     History:
         Reasoning is sent back as `reasoning`. An invalid tool call is sent with its text under the
         one argument `invalid_arguments`: vLLM would make `{}` of it.
@@ -145,7 +155,7 @@ class ChatVLLM(VLLMServerSide):
             was lost; see `vllm.errors`. Each kind is the SDK's and langchain-core's error too.
         StreamInterruptedError: Likewise, where the answer had begun. `partial_message` has what had
             come, its unfinished calls among the invalid ones. `max_retries` counts before that
-            alone: what has begun is never asked for again.
+            alone: an answer that has begun is never asked for again.
     """
 
     model_name: str = Field(default="", alias="model")

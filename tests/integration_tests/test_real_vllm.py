@@ -83,6 +83,59 @@ def llm(vllm_server: VLLMServer) -> ChatVLLM:
     return chat(vllm_server)
 
 
+class TestAboutItself:
+    """What the server says of itself, and that the counts are those of requests."""
+
+    def test_models_profile_health_and_version(self, llm: ChatVLLM) -> None:
+        (card,) = llm.list_models()
+        assert (card.id, card.max_model_len, card.owned_by) == ("tiny", 65536, "vllm")
+        assert llm.profile is not None
+        assert (llm.profile["name"], llm.profile["max_input_tokens"]) == ("tiny", 65536)
+        llm.health()
+        assert re.match(r"\d+\.\d+", llm.version())
+
+    async def test_the_same_asynchronously(self, llm: ChatVLLM) -> None:
+        assert await llm.alist_models() == llm.list_models()
+        assert await llm.aload_profile() == llm.load_profile()
+        await llm.ahealth()
+        assert await llm.aversion() == llm.version()
+        assert await llm.aget_token_ids("Hello, world") == llm.get_token_ids("Hello, world")
+
+    def test_a_model_that_is_not_there(self, vllm_server: VLLMServer) -> None:
+        llm = chat(vllm_server, model="gpt-x")
+        with pytest.raises(VLLMNotFoundError, match=r"no model 'gpt-x'. Its models: 'tiny'"):
+            llm.load_profile()
+        with pytest.raises(VLLMNotFoundError, match=r"`gpt-x` does not exist"):
+            llm.get_num_tokens("Hi")
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            {"chat_template_kwargs": {"enable_thinking": True}},
+            {"reasoning_effort": "high"},
+            {"reasoning_effort": "none"},
+            {"documents": [{"title": "One", "text": "Two"}]},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("tools", [None, [add, multiply]], ids=["no tools", "tools"])
+    async def test_counted_tokens_are_those_of_the_request(
+        self, llm: ChatVLLM, tools: Any, fields: dict[str, Any]
+    ) -> None:
+        call = {"name": "add", "args": {"a": 1, "b": 2}, "id": "a"}
+        messages = [
+            HumanMessage("What is 1 + 2?"),
+            AIMessage("", tool_calls=[call]),
+            ToolMessage("3", tool_call_id="a"),
+        ]
+        answer = (llm.bind_tools(tools) if tools else llm).invoke(messages, max_tokens=2, **fields)
+        assert answer.usage_metadata is not None
+        used = answer.usage_metadata["input_tokens"]
+        assert llm.get_num_tokens_from_messages(messages, tools, **fields) == used
+        assert await llm.aget_num_tokens_from_messages(messages, tools, **fields) == used
+
+
 def chain_of(llm: ChatVLLM, tools: ToolSet) -> Chain:
     return llm.bind_tools(tools) | ToolStreamParser(tools) | tools.map()
 

@@ -289,6 +289,7 @@ class TestEndpoints:
             ("GET", "/v1/completions", 404),
             ("GET", "/v1/chat/completions", 405),
             ("POST", "/v1/models", 405),
+            ("GET", "/tokenize", 405),
         ],
     )
     def test_what_is_not_there(
