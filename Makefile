@@ -27,9 +27,9 @@ test: TEST_FILE ?= tests/unit_tests/
 test: $(STAMP) ## Run the unit tests, without network (TEST_FILE=... for some of them)
 	$(BIN)/python -m pytest --disable-socket --allow-unix-socket $(TEST_FILE)
 
-OLDEST := langchain-core==1.7.0 langchain-openai==1.7.0
+OLDEST := langchain-core==1.7.0 langchain-openai==1.7.0 langchain==1.4.0
 
-test_oldest: $(STAMP) ## Run the unit tests on the oldest langchain-core and langchain-openai supported
+test_oldest: $(STAMP) ## Run the unit tests on the oldest LangChain packages supported
 	"$(UV)" pip install --quiet --no-deps --target $(VENV)/oldest $(OLDEST)
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest --disable-socket --allow-unix-socket tests/unit_tests/
 

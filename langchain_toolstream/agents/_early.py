@@ -20,7 +20,7 @@ from pydantic import PrivateAttr
 
 Run = asyncio.Future[Any] | Future[Any]
 
-PATIENCE = 30.0
+PATIENCE = 10.0
 """Seconds after the end of the message in which ToolNode has to ask for a tool's result. It asks
 within milliseconds, unless whoever reads the agent's stream is slow or has left."""
 
@@ -310,6 +310,12 @@ class RunningTool(BaseTool):
             except GraphBubbleUp:
                 pass
         return await self._tool.ainvoke(input, config, **kwargs)
+
+    def let_go(self) -> None:
+        """Stop the tool if nobody waits for it, nor has."""
+        early, self._early = self._early, None
+        if early is not None:
+            early.run.cancel()
 
     def _take(self, call: Any) -> Run | None:
         early, self._early = self._early, None

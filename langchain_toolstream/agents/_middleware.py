@@ -261,7 +261,8 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         Returns:
             What it makes of it.
         """
-        return handler(self._with_running_tool(request))
+        with self._running_tool(request) as running:
+            return handler(running)
 
     async def awrap_tool_call(
         self,
@@ -277,16 +278,24 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         Returns:
             See `wrap_tool_call`.
         """
-        return await handler(self._with_running_tool(request))
+        with self._running_tool(request) as running:
+            return await handler(running)
 
-    def _with_running_tool(self, request: ToolCallRequest) -> ToolCallRequest:
+    @contextmanager
+    def _running_tool(self, request: ToolCallRequest) -> Iterator[ToolCallRequest]:
+        """The request for the tool that runs already, if one does."""
         runtime, tool = get_runtime(), request.tool
         early = self._runs.find(runtime)
-        if early is None or tool is None:
-            return request
-        call = early.take(request.tool_call, tool)
+        call = early.take(request.tool_call, tool) if early and tool else None
         self._runs.tidy(runtime)
-        return request if call is None else request.override(tool=RunningTool(tool, call))
+        if call is None or tool is None:
+            yield request
+            return
+        running = RunningTool(tool, call)
+        try:
+            yield request.override(tool=running)
+        finally:
+            running.let_go()  # other middleware may have answered without it
 
 
 def _judged(response: ModelResponse[Any], listener: Listener) -> ModelResponse[Any]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_openai import ChatOpenAI
 
+from langchain_toolstream.agents import EagerToolMiddleware
 from langchain_toolstream.core.errors import ServerStreamError
 from langchain_toolstream.testing import Recording, ReplayServer
 from tests.integration_tests.chat import QUESTION, chat
@@ -179,3 +181,44 @@ async def test_chat_openai_runs_the_cut_call(server: ReplayServer) -> None:
     await stream(create_agent(llm, [beside.tool]), "messages")
     assert records.deleted == []
     assert beside.deleted == ["logs/tmp, False"]
+
+
+@pytest.mark.parametrize("version", ["v2", "v3"])
+async def test_a_read_only_tool_is_done_before_the_model(version: Any) -> None:
+    """At the pace of the recording; the agent ends with its tools."""
+
+    async def add(a: int, b: int) -> tuple[str, int]:
+        """Add two integers."""
+        happened.append("tool")
+        return str(a + b), a + b
+
+    async def multiply(a: int, b: int) -> tuple[str, int]:
+        """Multiply two integers."""
+        happened.append("tool")
+        return str(a * b), a * b
+
+    class Ends(BaseCallbackHandler):
+        run_inline = True
+
+        def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+            happened.append("model")
+
+    happened: list[str] = []
+    tools = [
+        StructuredTool.from_function(
+            coroutine=function, return_direct=True, response_format="content_and_artifact"
+        )
+        for function in (add, multiply)
+    ]
+    with ReplayServer(pace="recorded") as server:
+        agent = create_agent(
+            chat(server, "tiny_2calls"), tools, middleware=[EagerToolMiddleware(read_only=True)]
+        )
+        run: Any = agent.astream_events(INPUT, {"callbacks": [Ends()]}, version=version)
+        events = [event async for event in (await run if version == "v3" else run)]
+    assert happened[0] == "tool"
+    assert sorted(happened) == ["model", "tool", "tool"]
+    if version == "v2":
+        state = events[-1]["data"]["output"]
+        messages = [m for m in state["messages"] if isinstance(m, ToolMessage)]
+        assert [(m.content, m.artifact) for m in messages] == [("36", 36), ("60", 60)]

@@ -41,7 +41,7 @@ from tests.unit_tests.agents.gated import (
     done,
     settle,
 )
-from tests.unit_tests.scripted import chunk, part
+from tests.unit_tests.scripted import chunk, comes_true, part
 
 THREAD = {"configurable": {"thread_id": "1"}}
 
@@ -139,8 +139,8 @@ async def test_what_a_failing_model_wrote_is_stopped() -> None:
     agent = agent_of([[*call(0, "a"), settle, ConnectionError("gone")]], [tools.tool()])
     with pytest.raises(ConnectionError):
         await agent.ainvoke(INPUT)
-    await settle()
-    assert (tools.runs, tools.cancelled) == (["a"], ["a"])
+    assert await comes_true(lambda: tools.cancelled == ["a"])
+    assert tools.runs == ["a"]
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -205,8 +205,8 @@ async def test_a_message_whose_calls_are_dropped_stops_its_tools() -> None:
 
     turns: list[Turn] = [[*call(0, "a"), settle, CALLS]]
     await agent_of(turns, [tools.tool()], censor).ainvoke(INPUT)
-    await settle()
-    assert (tools.runs, tools.cancelled) == (["a"], ["a"])
+    assert await comes_true(lambda: tools.cancelled == ["a"])
+    assert tools.runs == ["a"]
 
 
 async def test_a_dropped_connection_confirms_nothing() -> None:
@@ -215,8 +215,8 @@ async def test_a_dropped_connection_confirms_nothing() -> None:
     turn: Turn = [chunk(model_provider="openai"), *call(0, "a"), settle]
     with pytest.raises(IncompleteStreamError):
         await agent_of([turn], [tools.tool()]).ainvoke(INPUT)
-    await settle()
-    assert (tools.runs, tools.cancelled) == (["a"], ["a"])
+    assert await comes_true(lambda: tools.cancelled == ["a"])
+    assert tools.runs == ["a"]
 
 
 # Whoever runs the agent leaves.
@@ -231,31 +231,47 @@ async def test_cancelling_the_agent_stops_tools_while_the_model_writes() -> None
     run.cancel()
     with suppress(asyncio.CancelledError):
         await run
-    await settle()
-    assert tools.cancelled == ["a"]
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert await comes_true(lambda: tools.cancelled == ["a"])
+    assert await comes_true(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
-async def test_cancelling_the_agent_stops_tools_that_it_waits_for() -> None:
+@pytest.mark.parametrize("turns_of_the_loop", [0, 5])
+async def test_cancelling_the_agent_stops_tools_that_it_asked_for(turns_of_the_loop: int) -> None:
     tools = Tools(closed="a")
     asked_for = asyncio.Event()
 
     @wrap_tool_call
-    async def around(request: Any, handler: Any) -> Any:
+    async def inside(request: Any, handler: Any) -> Any:
         asked_for.set()
         return await handler(request)
 
-    own = EagerToolMiddleware(read_only=True, eager_despite=["around"])
-    agent = agent_of([[*call(0, "a"), settle, CALLS]], [tools.tool()], around, eager=own)
+    own = EagerToolMiddleware(read_only=True, eager_despite=["inside"])
+    turns: list[Turn] = [[*call(0, "a"), settle, CALLS]]
+    agent = agent_of(turns, [tools.tool()], own, inside, eager=False)
     run = asyncio.create_task(agent.ainvoke(INPUT))
     await within(asked_for.wait())
-    await settle()
+    for _ in range(turns_of_the_loop):
+        await asyncio.sleep(0)
     run.cancel()
     with suppress(asyncio.CancelledError):
         await run
-    await settle()
-    assert (tools.runs, tools.cancelled) == (["a"], ["a"])
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert await comes_true(lambda: tools.cancelled == ["a"])
+    assert tools.runs == ["a"]
+    assert await comes_true(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
+async def test_a_tool_that_other_middleware_answers_for_is_stopped() -> None:
+    tools = Tools(closed="a")
+
+    @wrap_tool_call
+    async def inside(request: Any, handler: Any) -> Any:
+        return ToolMessage("From a cache.", tool_call_id=request.tool_call["id"])
+
+    own = EagerToolMiddleware(read_only=True, eager_despite=["inside"])
+    turns: list[Turn] = [[*call(0, "a"), settle, CALLS], [SAID]]
+    state = await agent_of(turns, [tools.tool()], own, inside, eager=False).ainvoke(INPUT)
+    assert answers(state)[0][2] == "From a cache."
+    assert await comes_true(lambda: tools.cancelled == ["a"])
 
 
 @pytest.mark.parametrize("node", ["model", "EagerToolMiddleware.after_model"])
