@@ -3,7 +3,7 @@
 `create_agent` does not tell a middleware which others there are. It does ask each for its name, and
 then its own arguments can be seen by whoever is asked: `middleware`, `interrupt_before` and
 `interrupt_after` are in the frame of the call. Where they cannot be seen, nothing is known, and the
-caller of this has to be careful. docs/decisions/who-guards-an-agent.md has the alternatives.
+caller of this has to be careful. docs/decisions/0015 has the alternatives.
 """
 
 import inspect
