@@ -4,6 +4,7 @@ from langchain_toolstream.timeline._path import critical_path, early, tool_secon
 from langchain_toolstream.timeline._run import Call, Message, Run
 
 _ARGS = 30
+_SHORTEST = 0.005  # less is told as 0.00 s
 _MODEL, _WRITING, _RUNNING = "━", "░", "█"
 
 
@@ -56,11 +57,11 @@ def summary(run: Run) -> list[str]:
     Returns:
         Some sentences.
     """
-    steps = critical_path(run)
+    steps = [step for step in critical_path(run) if step.stop - step.start >= _SHORTEST]
     path = ", ".join(f"{step.of.name} {step.stop - step.start:.2f} s" for step in steps)
     lines = [f"What the run waited for: {path}."] if steps else []
     ran, beside = tool_seconds(run)
-    if ran:
+    if ran >= _SHORTEST:
         lines.append(f"Tools ran {ran:.2f} s, {beside:.2f} s of it while a model was writing.")
     if not run.calls:
         return [*lines, "No tool was called."]
