@@ -3,6 +3,7 @@
 from langchain_toolstream.consume import ToolEvents, tool_events
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
 from langchain_toolstream.partial import PartialToolsParser, ToolCallView
+from langchain_toolstream.timeline import Timeline
 from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool
 from langchain_toolstream.vllm import (
     ChatVLLM,
@@ -18,6 +19,7 @@ __all__ = [
     "PartialToolsParser",
     "RepetitionDetection",
     "StructuredOutputs",
+    "Timeline",
     "ToolCallError",
     "ToolCallView",
     "ToolEvents",

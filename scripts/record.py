@@ -6,7 +6,6 @@ gives the same answers, with other ids and times.
 """
 
 import argparse
-import gzip
 import http.client
 import json
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from langchain_toolstream.testing import load_recordings
+from langchain_toolstream.testing import Recording, load_recordings, save_recordings
 from scripts.vllm_cpu.server import REPOSITORY, serve
 
 TARGET = REPOSITORY / "langchain_toolstream" / "testing" / "recordings" / "tiny.jsonl.gz"
@@ -117,7 +116,7 @@ PROMPTS: dict[str, dict[str, Any]] = {
 }
 
 
-def exchange(url: str, name: str, request: dict[str, Any]) -> dict[str, Any]:
+def exchange(url: str, name: str, request: dict[str, Any]) -> Recording:
     """Send one request, and keep the answer as it came."""
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
@@ -132,18 +131,18 @@ def exchange(url: str, name: str, request: dict[str, Any]) -> dict[str, Any]:
         response = connection.getresponse()
         reads, body = [], b""
         while data := response.read1(65536):
-            reads.append([round(time.monotonic() - began, 4), len(data)])
+            reads.append((round(time.monotonic() - began, 4), len(data)))
             body += data
     finally:
         connection.close()
-    return {
-        "id": name,
-        "request": request,
-        "status": response.status,
-        "content_type": response.headers["content-type"],
-        "reads": reads,
-        "body": body.decode(),
-    }
+    return Recording(
+        id=name,
+        request=request,
+        status=response.status,
+        content_type=response.headers["content-type"],
+        reads=tuple(reads),
+        body=body,
+    )
 
 
 def main() -> None:
@@ -158,11 +157,9 @@ def main() -> None:
             usage = {"stream": True, "stream_options": {"include_usage": True}}
             for suffix, how in (("", usage), ("_nonstream", {"stream": False})):
                 record = exchange(server.base_url, f"tiny_{name}{suffix}", {**request, **how})
-                print(f"{record['status']} {len(record['body']):6} {record['id']}")
+                print(f"{record.status} {len(record.body):6} {record.id}")
                 records.append(record)
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
-    # Without a time in its header, the file changes only where its content does.
-    output.write_bytes(gzip.compress("".join(lines).encode(), compresslevel=9, mtime=0))
+    save_recordings(records, output)
     print(f"{len(load_recordings(output))} recordings, {output.stat().st_size} bytes in {output}")
 
 

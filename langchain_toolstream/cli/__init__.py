@@ -4,10 +4,18 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
+from langchain_toolstream.cli._usage import UsageError, printable
 from langchain_toolstream.core.errors import ToolStreamError
 from langchain_toolstream.vllm import VLLMError
+
+if TYPE_CHECKING:
+    from langchain_toolstream.cli._view import Kind
+
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 Command = Callable[[argparse.Namespace], Coroutine[None, None, int]]
 
@@ -29,8 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(command(arguments))
     except (VLLMError, ToolStreamError) as error:
-        print(f"toolstream: {error}", file=sys.stderr)
+        print(f"toolstream: {printable(str(error))}", file=sys.stderr)
         return 1
+    except UsageError as error:
+        print(f"toolstream: {printable(str(error))}", file=sys.stderr)
+        return 2
     except ImportError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -48,6 +59,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 # Each command is imported when it runs: it may need extras, `--help` does not.
 
 
+async def _run_run(arguments: argparse.Namespace) -> int:
+    from langchain_toolstream.cli._run import run  # noqa: PLC0415
+
+    return await run(
+        arguments.prompt,
+        base_url=arguments.base_url,
+        model=arguments.model,
+        tools=arguments.tools,
+        read_only=arguments.read_only,
+        max_tokens=arguments.max_tokens,
+        record=arguments.record,
+        kind=_kind(arguments),
+        svg=arguments.svg,
+    )
+
+
+async def _run_replay(arguments: argparse.Namespace) -> int:
+    from langchain_toolstream.cli._run import replay  # noqa: PLC0415
+
+    return await replay(
+        arguments.file,
+        recording_id=arguments.id,
+        pace=arguments.pace,
+        tools=arguments.tools,
+        read_only=arguments.read_only,
+        kind=_kind(arguments),
+        svg=arguments.svg,
+    )
+
+
 async def _run_demo(arguments: argparse.Namespace) -> int:
     from langchain_toolstream.cli._demo import demo  # noqa: PLC0415
 
@@ -56,7 +97,8 @@ async def _run_demo(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         prompt=arguments.prompt,
         pace=arguments.pace,
-        live=False if arguments.plain else sys.stdout.isatty(),
+        kind=_kind(arguments),
+        svg=arguments.svg,
     )
 
 
@@ -68,40 +110,128 @@ async def _run_doctor(arguments: argparse.Namespace) -> int:
     )
 
 
+def _kind(arguments: argparse.Namespace) -> "Kind":
+    if arguments.json:
+        return "json"
+    return "plain" if arguments.plain or not sys.stdout.isatty() else "live"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="toolstream", description="Streamed tool calls from vLLM for LangChain."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_replay(commands)
     _add_demo(commands)
     _add_doctor(commands)
     return parser
 
 
-def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_run(commands: "Commands") -> None:
+    run = commands.add_parser(
+        "run",
+        help="ask a server, and watch your tools run while its model is still writing",
+        description=(
+            "Ask a server one question and run the tools that its answer calls: "
+            "ChatVLLM | ToolStreamParser | tools.map(). It ends with a timeline. The key is read "
+            "from VLLM_API_KEY."
+        ),
+    )
+    run.set_defaults(run=_run_run)
+    run.add_argument("prompt", help="what to ask")
+    _add_server(run)
+    run.add_argument("--max-tokens", type=_count, metavar="N", help="how long the answer may be")
+    _add_tools(run)
+    run.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="keep what the server sends: .sse for its bytes alone, .jsonl with request and timing",
+    )
+    _add_looks(run)
+
+
+def _add_replay(commands: "Commands") -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="play a recording back, with your tools or without",
+        description=(
+            "Replay a recorded answer over HTTP on loopback and show it as `run` does. Without "
+            "--tools nothing is run."
+        ),
+    )
+    replay.set_defaults(run=_run_replay)
+    replay.add_argument("file", type=Path, metavar="FILE", help="an .sse, .jsonl or .jsonl.gz file")
+    replay.add_argument("--id", help="which recording, if the file holds several")
+    replay.add_argument(
+        "--pace",
+        type=_rate,
+        metavar="N",
+        help="events per second (default: as recorded, 24 where that is not known)",
+    )
+    _add_tools(replay)
+    _add_looks(replay)
+
+
+def _add_demo(commands: "Commands") -> None:
     demo = commands.add_parser(
         "demo",
-        help="watch tools run while the model is still writing",
+        help="the same, with tools and a recorded answer that come with the package",
         description=(
             "Run ChatVLLM | ToolStreamParser | tools.map() over HTTP and show what happens when. "
             "Without --base-url a recorded answer of a real vLLM is replayed on loopback."
         ),
     )
     demo.set_defaults(run=_run_demo)
-    demo.add_argument("--base-url", help="a live vLLM server, such as http://localhost:8000/v1")
-    demo.add_argument("--model", default="", help="its model; the first it has if left out")
+    _add_server(demo)
     demo.add_argument("--prompt", help="what to ask; only a live server answers any prompt")
     demo.add_argument(
         "--pace",
-        type=float,
+        type=_rate,
         default=24.0,
         metavar="N",
         help="events per second of the replayed answer (default: %(default)g)",
     )
-    demo.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
+    _add_looks(demo)
 
 
-def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_server(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--base-url",
+        type=_url,
+        metavar="URL",
+        help="a live vLLM server, such as http://localhost:8000/v1",
+    )
+    command.add_argument("--model", default="", help="its model; the first it has if left out")
+
+
+def _add_tools(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--tools",
+        action="append",
+        default=[],
+        metavar="MODULE:ATTR",
+        help="a ToolSet, a list of tools, a tool or a function; may be given several times",
+    )
+    command.add_argument(
+        "--read-only",
+        metavar="NAMES",
+        help="tools that do no harm when run for nothing, and so start early: names separated by "
+        "commas, or all",
+    )
+
+
+def _add_looks(command: argparse.ArgumentParser) -> None:
+    looks = command.add_mutually_exclusive_group()
+    looks.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
+    looks.add_argument("--json", action="store_true", help="every event as a line of JSON")
+    command.add_argument(
+        "--svg", type=Path, metavar="FILE", help="write the timeline as an image too"
+    )
+
+
+def _add_doctor(commands: "Commands") -> None:
     doctor = commands.add_parser(
         "doctor",
         help="examine a server, and say what to change",
@@ -141,10 +271,22 @@ def _url(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
+    return _positive(text, "number of seconds")
+
+
+def _rate(text: str) -> float:
+    return _positive(text, "number of events per second")
+
+
+def _count(text: str) -> int:
+    return int(_positive(text, "number of tokens"))
+
+
+def _positive(text: str, what: str) -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
+    return number

@@ -9,10 +9,8 @@ from typing import Any
 
 from langchain_core.tools import BaseTool, tool
 
-from langchain_toolstream.cli._run import Run, follow
-from langchain_toolstream.cli._timeline import timeline
-from langchain_toolstream.cli._view import view
-from langchain_toolstream.parser import ToolStreamParser
+from langchain_toolstream.cli._show import heading, show
+from langchain_toolstream.cli._view import Kind
 from langchain_toolstream.testing import ReplayServer
 from langchain_toolstream.tools import ToolSet
 from langchain_toolstream.vllm import ChatVLLM
@@ -112,8 +110,14 @@ def make_tools(folder: Path) -> ToolSet:
     return ToolSet(tools, read_only=["add", "multiply", "get_weather", "search"])
 
 
-async def demo(
-    *, base_url: str | None, model: str, prompt: str | None, pace: float, live: bool
+async def demo(  # noqa: PLR0913 - one for each option of the command
+    *,
+    base_url: str | None,
+    model: str,
+    prompt: str | None,
+    pace: float,
+    kind: Kind,
+    svg: Path | None,
 ) -> int:
     """Run the demo and print it.
 
@@ -122,7 +126,8 @@ async def demo(
         model: Its model, or nothing.
         prompt: What to ask.
         pace: Events per second of a replayed answer.
-        live: Whether the output is a terminal to draw on.
+        kind: How to show it.
+        svg: The file for its picture.
 
     Returns:
         The exit code.
@@ -134,13 +139,8 @@ async def demo(
             url, source = server.base_url, f"a recorded vLLM stream, {pace:g} events per second"
         else:
             url, source = base_url, base_url
-        tools = make_tools(folder)
         llm = ChatVLLM(base_url=url, model=model, temperature=0, max_tokens=300)
-        chain = llm.bind_tools(tools) | ToolStreamParser(tools) | tools.map()
-        run = Run(prompt=prompt or PROMPT, source=source)
-        events = chain.astream_events(run.prompt, version="v2")
-        with view(run, live=live) as shown:
-            async for change in follow(events, run):
-                shown.update(change)
-    print(timeline(run))
+        prompt = prompt or PROMPT
+        said = heading(prompt, source)
+        await show(llm, prompt, make_tools(folder), heading=said, kind=kind, svg=svg)
     return 0

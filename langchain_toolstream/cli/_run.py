@@ -1,113 +1,165 @@
-"""What happens in a run, and when: `astream_events` read into a few times and texts."""
+"""`toolstream run` and `toolstream replay`: the user's tools, on any server or on a recording."""
 
-import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from langchain_core.messages import AIMessageChunk, ToolMessage
+from langchain_toolstream.cli._show import heading, show
+from langchain_toolstream.cli._tools import load_tools
+from langchain_toolstream.cli._usage import UsageError
+from langchain_toolstream.cli._view import Kind
+from langchain_toolstream.vllm import ChatVLLM
 
-Change = tuple[Literal["writing", "written", "started", "finished", "answered"], "CallRun"]
-
-
-@dataclass(slots=True)
-class CallRun:
-    """One call: when it was written, when its tool ran, and what came of it. Times in seconds."""
-
-    id: str
-    name: str
-    begun: float
-    args: str = ""
-    written: float | None = None
-    started: float | None = None
-    finished: float | None = None
-    message: ToolMessage | None = None
-
-    def shown(self, width: int) -> str:
-        """The call in one line, its arguments cut to a width."""
-        args = self.args if len(self.args) <= width else f"{self.args[: width - 3]}..."
-        return f"{self.name} {args}"
+_PACE = 24.0
 
 
-@dataclass(slots=True)
-class Run:
-    """One run of the chain. Times are seconds since its start."""
-
-    prompt: str
-    source: str
-    text: str = ""
-    calls: dict[str, CallRun] = field(default_factory=dict)
-    first_chunk: float | None = None
-    last_chunk: float = 0.0
-    ended: float = 0.0
-
-    @property
-    def early(self) -> list[CallRun]:
-        """The calls whose tools had finished before the model's last chunk."""
-        return [
-            call
-            for call in self.calls.values()
-            if call.finished is not None and call.finished < self.last_chunk
-        ]
-
-
-async def follow(events: AsyncIterator[Any], run: Run) -> AsyncIterator[Change]:
-    """Keep a run up to date with the events of its chain.
+async def run(  # noqa: PLR0913 - one for each option of the command
+    prompt: str,
+    *,
+    base_url: str | None,
+    model: str,
+    tools: list[str],
+    read_only: str | None,
+    max_tokens: int | None,
+    record: Path | None,
+    kind: Kind,
+    svg: Path | None,
+) -> int:
+    """Ask a server, and run the tools that its model calls.
 
     Args:
-        events: `chain.astream_events(..., version="v2")`.
-        run: What to keep up to date.
+        prompt: What to ask.
+        base_url: The server; `None` leaves it to `VLLM_API_BASE` and vLLM's default.
+        model: Its model, or nothing.
+        tools: Where the tools are, each as `module:attr`.
+        read_only: Which of them may run early.
+        max_tokens: How long the answer may be.
+        record: The file to keep the answer in.
+        kind: How to show the run.
+        svg: The file for its picture.
 
-    Yields:
-        Every change of a call.
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: A tool or file is not there.
     """
-    start = time.monotonic()
-    by_index: dict[Any, CallRun] = {}
-    async for event in events:
-        now = run.ended = time.monotonic() - start
-        call = run.calls.get(event["metadata"].get("tool_call_id", ""))
-        match event["event"]:
-            case "on_chat_model_stream":
-                run.first_chunk = now if run.first_chunk is None else run.first_chunk
-                run.last_chunk = now
-                for changed in _write(event["data"]["chunk"], run, by_index, now):
-                    yield changed
-            case "on_tool_start" if call is not None:
-                if call.written is None:
-                    call.written = now
-                    yield "written", call
-                call.started = now
-                yield "started", call
-            case "on_tool_end" | "on_tool_error" if call is not None:
-                call.finished = now
-                yield "finished", call
-            case "on_chain_stream" if event["name"] == "ToolMap":
-                for message in event["data"]["chunk"]:
-                    call = run.calls[message.tool_call_id]
-                    call.message = message
-                    yield "answered", call
+    toolset = load_tools(tools, read_only) if tools else None
+    options: dict[str, Any] = {} if max_tokens is None else {"max_tokens": max_tokens}
+    async with AsyncExitStack() as stack:
+        if record is not None:
+            options["http_async_client"] = await stack.enter_async_context(_recording(record))
+        llm = ChatVLLM(base_url=base_url, model=model, **options)
+        said = heading(prompt, str(llm.openai_api_base))
+        await show(llm, prompt, toolset, heading=said, kind=kind, svg=svg)
+    return 0
 
 
-def _write(
-    chunk: AIMessageChunk, run: Run, by_index: dict[Any, CallRun], now: float
-) -> list[Change]:
-    changes: list[Change] = []
-    if isinstance(chunk.content, str):
-        run.text += chunk.content
-    for piece in chunk.tool_call_chunks:
-        call = by_index.get(piece["index"])
-        if call is None:
-            for open_call in by_index.values():
-                if open_call.written is None:
-                    open_call.written = now
-                    changes.append(("written", open_call))
-            call = CallRun(id=piece["id"] or "", name=piece["name"] or "", begun=now)
-            by_index[piece["index"]] = run.calls[call.id] = call
-        call.args += piece["args"] or ""
-        changes.append(("writing", call))
-    if chunk.chunk_position == "last":
-        for call in by_index.values():
-            if call.written is None:
-                call.written = now
-                changes.append(("written", call))
-    return changes
+@asynccontextmanager
+async def _recording(path: Path) -> AsyncIterator[Any]:
+    """Give an HTTP client whose answer is in the file at the end, as far as it came."""
+    from langchain_toolstream.cli._record import Recorder  # noqa: PLC0415 - needs an extra
+    from langchain_toolstream.testing import save_recordings  # noqa: PLC0415
+
+    _check_writable(path)
+    recorder = Recorder(path.name.partition(".")[0])
+    try:
+        async with recorder.client:
+            yield recorder.client
+    finally:
+        kept = recorder.recording()
+        if kept is not None:
+            said = f"recorded {len(kept.body):,} bytes in {path}"
+            try:
+                save_recordings([kept], path)
+            except (OSError, ValueError) as error:
+                said = f"not recorded: {reason(path, error)}"
+            print(f"toolstream: {said}", file=sys.stderr)
+
+
+async def replay(  # noqa: PLR0913 - one for each option of the command
+    file: Path,
+    *,
+    recording_id: str | None,
+    pace: float | None,
+    tools: list[str],
+    read_only: str | None,
+    kind: Kind,
+    svg: Path | None,
+) -> int:
+    """Play a recording back.
+
+    Args:
+        file: The file.
+        recording_id: Which recording of it; it may be left out where there is one.
+        pace: Events per second; `None` for the recorded pace, or 24 where none was noted.
+        tools: Where the tools are, each as `module:attr`; without any, none is run.
+        read_only: Which of them may run early.
+        kind: How to show the run.
+        svg: The file for its picture.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: A tool, a file or a recording is not there.
+    """
+    from langchain_toolstream.testing import ReplayServer, load_recordings  # noqa: PLC0415
+
+    toolset = load_tools(tools, read_only) if tools else None
+    try:
+        recordings = {one.id: one for one in load_recordings(file)}
+    except (OSError, ValueError) as error:
+        raise UsageError(reason(file, error)) from error
+    if recording_id is None and len(recordings) == 1:
+        recording_id = next(iter(recordings))
+    recording = recordings.get(recording_id or "")
+    if recording is None:
+        holds = f"no {recording_id!r}" if recording_id else f"{len(recordings)} recordings"
+        raise UsageError(f"{file} holds {holds}; name one with --id: {', '.join(recordings)}.")
+    usual: Any = "recorded" if recording.reads else _PACE
+    async with ReplayServer([recording], pace=pace or usual) as server:
+        llm = ChatVLLM(
+            base_url=server.base_url,
+            model=recording.id,
+            disable_streaming=not recording.streamed,
+            max_retries=0,
+        )
+        messages = (recording.request or {}).get("messages") or [("user", "")]
+        said = heading(_last_words(messages), f"{file}, recording {recording.id}")
+        await show(llm, messages, toolset, heading=said, kind=kind, svg=svg)
+    return 0
+
+
+def _check_writable(path: Path) -> None:
+    """Say what cannot be written before anything is asked, and leave what is there as it is."""
+    from langchain_toolstream.testing._save import check_suffix  # noqa: PLC0415
+
+    try:
+        check_suffix(path)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written.")
+
+
+def reason(path: Path, error: Exception) -> str:
+    """Say in one line what is wrong with a file.
+
+    Args:
+        path: The file.
+        error: What was raised.
+    """
+    if isinstance(error, OSError):
+        return f"{path}: {error.strerror or error}."
+    return str(error)
+
+
+def _last_words(messages: Any) -> str:
+    """The text of the last message, where it is that of a recorded request."""
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    content = last.get("content") if isinstance(last, Mapping) else None
+    return content if isinstance(content, str) else "(not recorded)"

@@ -3,6 +3,7 @@
 from langchain_toolstream.testing._journal import Disconnect, ReceivedRequest
 from langchain_toolstream.testing._load import bundled_recordings, load_recordings
 from langchain_toolstream.testing._recording import Recording
+from langchain_toolstream.testing._save import save_recordings
 from langchain_toolstream.testing._server import ReplayServer
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "ReplayServer",
     "bundled_recordings",
     "load_recordings",
+    "save_recordings",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_toolstream.testing._recording import Recording
+from langchain_toolstream.testing._save import check_suffix
 
 # Of two that answer the same request, the first is taken: the model of `tiny` is right more often.
 _BUNDLED = ("tiny.jsonl.gz", "vllm-0.32-live.jsonl.gz")
@@ -54,11 +55,9 @@ def load_recordings(path: str | Path) -> list[Recording]:
         ValueError: If the file is broken; the message names the file, the line and what is wrong.
     """
     path = Path(path)
+    check_suffix(path)
     if path.suffix == ".sse":
         return [Recording(id=path.stem, body=path.read_bytes())]
-    if not path.name.endswith((".jsonl", ".jsonl.gz")):
-        msg = f"{path}: recordings are read from .jsonl, .jsonl.gz and .sse files"
-        raise ValueError(msg)
     data = path.read_bytes()
     if path.suffix == ".gz":
         try:

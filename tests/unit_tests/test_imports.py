@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "tools": {"core", "schema", "parser", "partial"},
     "consume": {"core", "schema", "_messages", "parser", "partial"},
     "agents": {"core", "schema", "parser", "partial", "tools", "consume"},
+    "timeline": {"core"},
     "testing": set(),
 }
 ALLOWED["cli"] = {*ALLOWED, "__init__"}

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from langchain_toolstream.cli._doctor._findings import Finding, Observations
 from langchain_toolstream.cli._doctor._judge import is_healthy
+from langchain_toolstream.cli._usage import printable
 
 _MARKS = {
     "ok": ("ok", "green"),
@@ -33,9 +34,9 @@ def print_table(findings: list[Finding]) -> None:
         table.add_column(name, no_wrap=name != "found", overflow="fold")
     for finding in findings:
         mark, style = _MARKS[finding.status]
-        found = Text(_printable(finding.found))
+        found = Text(printable(finding.found))
         if finding.change:
-            found.append(f"\n-> {_printable(finding.change)}", style="bold")
+            found.append(f"\n-> {printable(finding.change)}", style="bold")
         table.add_row(Text(finding.check), Text(mark, style=style), found)
     with console.capture() as captured:
         console.print(table)
@@ -67,8 +68,3 @@ def _verdict(findings: list[Finding]) -> str:
         return f"Not healthy: {', '.join(failed)}."
     warned = [finding.check for finding in findings if finding.status == "warning"]
     return f"Healthy, with warnings: {', '.join(warned)}." if warned else "Healthy."
-
-
-def _printable(text: str) -> str:
-    """What a server says must not steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_toolstream.testing import Recording, bundled_recordings, load_recordings
+from langchain_toolstream.testing import (
+    Recording,
+    bundled_recordings,
+    load_recordings,
+    save_recordings,
+)
 from langchain_toolstream.testing._pace import Pace, check_pace, schedule
 
 BODY = "data: {é}\n\n: keep-alive\n\ndata: [DONE]\n\n".encode()
@@ -212,7 +217,7 @@ class TestLoad:
                 load_recordings(path)
 
     def test_other_files_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"read from \.jsonl, \.jsonl\.gz and \.sse files"):
+        with pytest.raises(ValueError, match=r"kept in \.jsonl, \.jsonl\.gz and \.sse files"):
             load_recordings(tmp_path / "x.csv")
         with pytest.raises(FileNotFoundError):
             load_recordings(tmp_path / "x.jsonl")
@@ -226,3 +231,35 @@ def test_without_the_extra_the_import_says_what_to_install(missing: str) -> None
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: ")
     assert 'pip install "langchain-toolstream[testing]"' in last
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_what_is_saved_is_loaded_again(name: str, tmp_path: Path) -> None:
+    recordings = bundled_recordings()
+    save_recordings(recordings, tmp_path / name)
+    assert load_recordings(tmp_path / name) == recordings
+    first = (tmp_path / name).read_bytes()
+    save_recordings(recordings, tmp_path / name)
+    assert (tmp_path / name).read_bytes() == first
+
+
+def test_an_sse_file_holds_the_bytes_of_one_stream(tmp_path: Path) -> None:
+    path = tmp_path / "hello.sse"
+    save_recordings([Recording(id="anything", body=b"data: \xff\n\n")], path)
+    assert path.read_bytes() == b"data: \xff\n\n"
+    (loaded,) = load_recordings(path)
+    assert (loaded.id, loaded.body) == ("hello", b"data: \xff\n\n")
+
+
+def test_what_a_file_cannot_hold_is_refused(tmp_path: Path) -> None:
+    stream = Recording(id="a", body=b"\xff")
+    whole = Recording(id="b", body=b"{}", content_type="application/json")
+    with pytest.raises(ValueError, match="holds one stream"):
+        save_recordings([stream, stream], tmp_path / "a.sse")
+    with pytest.raises(ValueError, match="holds one stream"):
+        save_recordings([whole], tmp_path / "a.sse")
+    with pytest.raises(ValueError, match="'a' is not UTF-8"):
+        save_recordings([stream], tmp_path / "a.jsonl")
+    with pytest.raises(ValueError, match=r"a\.txt: recordings are kept in"):
+        save_recordings([whole], tmp_path / "a.txt")
+    assert not [*tmp_path.iterdir()]

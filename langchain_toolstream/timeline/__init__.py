@@ -1,0 +1,5 @@
+"""A run as a picture: what the model wrote when, which tools ran meanwhile, what took the time."""
+
+from langchain_toolstream.timeline._timeline import Timeline
+
+__all__ = ["Timeline"]
