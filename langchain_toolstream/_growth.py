@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from langchain_toolstream._kinds import Container, Kind, Refusal, Tagged
+from langchain_toolstream._kinds import Container, Items, Kind, Refusal, Tagged
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.json import JSONEvent
 from langchain_toolstream.schema import checking, describe, first_place
@@ -66,6 +66,12 @@ class _Level:
             steps.append(level.place.key)
             level = level.outer
         return tuple(reversed(steps))
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is a list that its items make, and all of them have been made."""
+        container = self.container
+        return type(container) is Items and container.plain and len(self.typed) == len(self.raw)
 
     def shown(self, count: int) -> Any:
         """Copy the first of what is known inside, where it is known what that is."""
@@ -199,7 +205,10 @@ class Growth:
             place = self._place(path)
         made = _UNKNOWN
         if place.kind is not None and self.problem is None:
-            made = self._validated(place.kind, value, path)
+            if closed is not None and closed.is_made:
+                made = closed.typed
+            else:
+                made = self._validated(place.kind, value, path)
         outer = self._level
         if outer is None:
             self._whole, self._made, self._last = value, made, closed

@@ -22,6 +22,9 @@ JSONKind = Literal["object", "array", "string", "scalar"]
 
 _ANYTHING: frozenset[JSONKind] = frozenset(("object", "array", "string", "scalar"))
 _OBJECT: frozenset[JSONKind] = frozenset(("object",))
+_PLAIN = frozenset(("type", "items_schema", "strict", "ref", "metadata", "serialization"))
+"""What a schema of a list may say and still ask for nothing of the list as a whole."""
+
 _SCALAR: frozenset[JSONKind] = frozenset(("scalar",))
 _WORD: frozenset[JSONKind] = frozenset(("string", "scalar"))
 _ON_ITS_OWN: dict[str, frozenset[JSONKind]] = {
@@ -146,17 +149,16 @@ class Container:
 class Items(Container):
     """A list."""
 
-    __slots__ = ("_item", "_make_item")
+    __slots__ = ("_item", "plain")
     json = list
 
-    def __init__(self, item: Callable[[], Kind | None]) -> None:
-        self._make_item = item
-        self._item: list[Kind | None] = []
+    def __init__(self, item: Callable[[], Kind | None], *, plain: bool) -> None:
+        """Take the kind of the items; `plain`: whether a list of such is all that is asked for."""
+        self._item = item
+        self.plain = plain
 
     def place(self, key: Any) -> tuple[Any, Kind | None]:
-        if not self._item:
-            self._item = [self._make_item()]
-        return key, self._item[0]
+        return key, self._item()
 
 
 class Fields(Container):
@@ -269,7 +271,7 @@ class _Any(Kind):
         return value
 
     def opened(self, empty: dict[str, Any] | list[Any]) -> Container:
-        return Items(_untyped) if type(empty) is list else Entries(_untyped)
+        return Items(_untyped, plain=True) if type(empty) is list else Entries(_untyped)
 
 
 class Scope:
@@ -326,7 +328,7 @@ class Scope:
             return ANY
         if inner["type"] == "union":
             return self._union(inner, whole, config)
-        inside = self._inside(inner, config)
+        inside = self._inside(inner, whole, config)
         if inside is not None:
             return _Grown(self, whole, config, inside)
         return Kind(self, whole, config, grows=inner["type"] == "str")
@@ -386,7 +388,7 @@ class Scope:
             schema = self._definitions[schema["schema_ref"]]
         return schema
 
-    def _inside(self, schema: Part, config: CoreConfig | None) -> Container | None:
+    def _inside(self, schema: Part, whole: Part, config: CoreConfig | None) -> Container | None:
         inside: Container | None = None
         match schema["type"]:
             case "model" if (fields := self._model_fields(schema)) is not None:
@@ -404,7 +406,8 @@ class Scope:
                     inside = self._fields(named, schema["schema"], own, build)
             case "list":
                 items = schema.get("items_schema")
-                inside = Items(self._later(items, config) if items else _untyped)
+                plain = schema is whole and schema.keys() <= _PLAIN
+                inside = Items(self._later(items, config) if items else _untyped, plain=plain)
             case "dict":
                 inside = self._entries(schema, config)
             case "tagged-union":
