@@ -105,6 +105,10 @@ class Growth:
         root: What it has to be; `None`: nobody knows.
         open_text: Gives what has come of the string that is open.
         forbidden: Names at the root that nobody may write, and why.
+
+    Attributes:
+        problem: Why the value cannot become what it has to be, from the moment that is known.
+        watch: Is told the path of each value that is finished and fits, and what was made of it.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class Growth:
     ) -> None:
         """Start before the first character."""
         self.problem: Problem | None = None
+        self.watch: Callable[[JSONPath, Any], None] | None = None
         self._root = root
         self._open_text = open_text
         self._forbidden = forbidden
@@ -209,6 +214,8 @@ class Growth:
                 made = closed.typed
             else:
                 made = self._validated(place.kind, value, path)
+            if self.watch is not None and made is not _UNKNOWN:
+                self.watch(path, made)
         outer = self._level
         if outer is None:
             self._whole, self._made, self._last = value, made, closed

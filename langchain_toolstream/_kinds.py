@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from pydantic_core import CoreConfig, SchemaValidator, core_schema, to_json
 
+from langchain_toolstream.core.errors import JSONPath
+
 Part = Any
 """A `CoreSchema`. Its type is a union of dicts that no checker tells apart by their `type`."""
 
@@ -293,9 +295,9 @@ class Scope:
             self._definitions = {one["ref"]: one for one in schema["definitions"]}
             self._schema = schema["schema"]
 
-    def root(self) -> Kind | None:
-        """Find what the whole value has to be."""
-        return self.kind(self._schema, None)
+    def root(self) -> Kind:
+        """Find what the whole value has to be. Of the whole, everything is certain."""
+        return self.kind(self._schema, None) or Kind(self, self._schema, None, grows=False)
 
     def validator(self, schema: Part, config: CoreConfig | None) -> Callable[[Any], Any]:
         """Compile a part."""
@@ -406,13 +408,20 @@ class Scope:
                     inside = self._fields(named, schema["schema"], own, build)
             case "list":
                 items = schema.get("items_schema")
-                plain = schema is whole and schema.keys() <= _PLAIN
+                plain = schema.keys() <= _PLAIN and self._is_bare(whole)
                 inside = Items(self._later(items, config) if items else _untyped, plain=plain)
             case "dict":
                 inside = self._entries(schema, config)
             case "tagged-union":
                 inside = self._tagged(schema, config)
         return inside
+
+    def _is_bare(self, schema: Part) -> bool:
+        """Whether nothing stands around a part that does anything to a value that is there."""
+        schema = self._resolved(schema)
+        while schema["type"] in ("default", "nullable"):
+            schema = self._resolved(schema["schema"])
+        return not schema["type"].startswith("function-")
 
     def _model_fields(self, model: Part) -> Part | None:
         """The fields of a model that takes an object as it is, and makes nothing else of it."""
@@ -486,6 +495,22 @@ class Scope:
 
 
 ANY = _Any()
+
+
+def follow(kind: Kind | None, path: JSONPath) -> Kind | None:
+    """Find what a value has to be that stands at a path; `None`: nothing certain, or nothing may.
+
+    Args:
+        kind: What stands at the root.
+        path: The path.
+    """
+    for step in path:
+        inside = None if kind is None else kind.opened([] if type(step) is int else {})
+        try:
+            kind = None if inside is None else inside.place(step)[1]
+        except Refusal:
+            return None
+    return kind
 
 
 def _nothing() -> Kind | None:
