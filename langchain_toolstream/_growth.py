@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from langchain_toolstream._kinds import Container, Kind, Refusal, Tagged
+from langchain_toolstream._kinds import Container, Items, Kind, Refusal, Tagged
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.json import JSONEvent
 from langchain_toolstream.schema import checking, describe, first_place
@@ -68,6 +68,12 @@ class _Level:
             level = level.outer
         return tuple(reversed(steps))
 
+    @property
+    def is_made(self) -> bool:
+        """Whether it is a list that its items make, and all of them have been made."""
+        container = self.container
+        return type(container) is Items and container.plain and len(self.typed) == len(self.raw)
+
     def shown(self, count: int) -> Any:
         """Copy the first of what is known inside, where it is known what that is."""
         if self.container is None or type(self.container) is Tagged:
@@ -100,6 +106,10 @@ class Growth:
         root: What it has to be; `None`: nobody knows.
         open_text: Gives what has come of the string that is open.
         forbidden: Names at the root that nobody may write, and why.
+
+    Attributes:
+        problem: Why the value cannot become what it has to be, from the moment that is known.
+        watch: Is told the path of each value that is finished and fits, and what was made of it.
     """
 
     def __init__(
@@ -111,6 +121,7 @@ class Growth:
     ) -> None:
         """Start before the first character."""
         self.problem: Problem | None = None
+        self.watch: Callable[[JSONPath, Any], None] | None = None
         self._root = root
         self._open_text = open_text
         self._forbidden = forbidden
@@ -207,7 +218,12 @@ class Growth:
             place = self._place(path)
         made = UNKNOWN
         if place.kind is not None and self.problem is None:
-            made = self._validated(place.kind, value, path)
+            if closed is not None and closed.is_made:
+                made = closed.typed
+            else:
+                made = self._validated(place.kind, value, path)
+            if self.watch is not None and made is not _UNKNOWN:
+                self.watch(path, made)
         outer = self._level
         if outer is None:
             self._whole, self._made, self._last = value, made, closed

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from pydantic_core import CoreConfig, SchemaValidator, core_schema, to_json
 
+from langchain_toolstream.core.errors import JSONPath
+
 Part = Any
 """A `CoreSchema`. Its type is a union of dicts that no checker tells apart by their `type`."""
 
@@ -22,6 +24,9 @@ JSONKind = Literal["object", "array", "string", "scalar"]
 
 _ANYTHING: frozenset[JSONKind] = frozenset(("object", "array", "string", "scalar"))
 _OBJECT: frozenset[JSONKind] = frozenset(("object",))
+_PLAIN = frozenset(("type", "items_schema", "strict", "ref", "metadata", "serialization"))
+"""What a schema of a list may say and still ask for nothing of the list as a whole."""
+
 _SCALAR: frozenset[JSONKind] = frozenset(("scalar",))
 _WORD: frozenset[JSONKind] = frozenset(("string", "scalar"))
 _ON_ITS_OWN: dict[str, frozenset[JSONKind]] = {
@@ -156,17 +161,16 @@ class Container:
 class Items(Container):
     """A list."""
 
-    __slots__ = ("_item", "_make_item")
+    __slots__ = ("_item", "plain")
     json = list
 
-    def __init__(self, item: Callable[[], Kind | None]) -> None:
-        self._make_item = item
-        self._item: list[Kind | None] = []
+    def __init__(self, item: Callable[[], Kind | None], *, plain: bool) -> None:
+        """Take the kind of the items; `plain`: whether a list of such is all that is asked for."""
+        self._item = item
+        self.plain = plain
 
     def place(self, key: Any) -> tuple[Any, Kind | None]:
-        if not self._item:
-            self._item = [self._make_item()]
-        return key, self._item[0]
+        return key, self._item()
 
 
 class Fields(Container):
@@ -279,7 +283,7 @@ class _Any(Kind):
         return value
 
     def opened(self, empty: dict[str, Any] | list[Any]) -> Container:
-        return Items(_untyped) if type(empty) is list else Entries(_untyped)
+        return Items(_untyped, plain=True) if type(empty) is list else Entries(_untyped)
 
 
 class Scope:
@@ -301,9 +305,9 @@ class Scope:
             self._definitions = {one["ref"]: one for one in schema["definitions"]}
             self._schema = schema["schema"]
 
-    def root(self) -> Kind | None:
-        """Find what the whole value has to be."""
-        return self.kind(self._schema, None)
+    def root(self) -> Kind:
+        """Find what the whole value has to be. Of the whole, everything is certain."""
+        return self.kind(self._schema, None) or Kind(self, self._schema, None, grows=False)
 
     def validator(self, schema: Part, config: CoreConfig | None) -> Callable[[Any], Any]:
         """Compile a part."""
@@ -336,7 +340,7 @@ class Scope:
             return ANY
         if inner["type"] == "union":
             return self._union(inner, whole, config)
-        inside = self._inside(inner, config)
+        inside = self._inside(inner, whole, config)
         if inside is not None:
             return _Grown(self, whole, config, inside)
         return Kind(self, whole, config, grows=inner["type"] == "str")
@@ -410,7 +414,7 @@ class Scope:
             schema = self._definitions[schema["schema_ref"]]
         return schema
 
-    def _inside(self, schema: Part, config: CoreConfig | None) -> Container | None:
+    def _inside(self, schema: Part, whole: Part, config: CoreConfig | None) -> Container | None:
         inside: Container | None = None
         match schema["type"]:
             case "model" if (fields := self._model_fields(schema)) is not None:
@@ -428,12 +432,20 @@ class Scope:
                     inside = self._fields(named, schema["schema"], own, build)
             case "list":
                 items = schema.get("items_schema")
-                inside = Items(self._later(items, config) if items else _untyped)
+                plain = schema.keys() <= _PLAIN and self._is_bare(whole)
+                inside = Items(self._later(items, config) if items else _untyped, plain=plain)
             case "dict":
                 inside = self._entries(schema, config)
             case "tagged-union":
                 inside = self._tagged(schema, config)
         return inside
+
+    def _is_bare(self, schema: Part) -> bool:
+        """Whether nothing stands around a part that does anything to a value that is there."""
+        schema = self._resolved(schema)
+        while schema["type"] in ("default", "nullable"):
+            schema = self._resolved(schema["schema"])
+        return not schema["type"].startswith("function-")
 
     def _model_fields(self, model: Part) -> Part | None:
         """The fields of a model that takes an object as it is, and makes nothing else of it."""
@@ -507,6 +519,22 @@ class Scope:
 
 
 ANY = _Any()
+
+
+def follow(kind: Kind | None, path: JSONPath) -> Kind | None:
+    """Find what a value has to be that stands at a path; `None`: nothing certain, or nothing may.
+
+    Args:
+        kind: What stands at the root.
+        path: The path.
+    """
+    for step in path:
+        inside = None if kind is None else kind.opened([] if type(step) is int else {})
+        try:
+            kind = None if inside is None else inside.place(step)[1]
+        except Refusal:
+            return None
+    return kind
 
 
 def _nothing() -> Kind | None:

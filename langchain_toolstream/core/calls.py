@@ -74,7 +74,7 @@ from langchain_toolstream.core.events import (
     ToolCallReady,
     ToolCallStart,
 )
-from langchain_toolstream.core.json import MAX_LENGTH, JSONEvent, JSONStream
+from langchain_toolstream.core.json import LOOSE_PIECES, MAX_LENGTH, JSONEvent, JSONStream
 
 MAX_CALLS = 128
 """Calls of one message. OpenAI allows 128 tools; a stream that opens more calls is looping."""
@@ -170,8 +170,8 @@ class _Call:
 
     __slots__ = (
         "args", "behind", "double_encoded", "error", "fields", "finished", "fragments", "halves",
-        "id", "index", "json", "length", "name", "ready", "reported_invalid", "root",
-        "root_length", "spec", "started", "text", "told", "undelivered", "wire_id", "wire_index",
+        "id", "index", "joined", "json", "length", "name", "pieces", "ready", "reported_invalid",
+        "root", "root_length", "spec", "started", "told", "undelivered", "wire_id", "wire_index",
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
@@ -184,7 +184,8 @@ class _Call:
         self.spec: ToolSpec | None = None
         self.json = JSONStream()
         self.halves = _Halves()
-        self.text: list[str] = []  # all argument text, as it came
+        self.joined = ""  # all argument text, as it came, but for
+        self.pieces: list[str] = []  # the last pieces
         self.length = 0
         self.root_length = 0  # how much of the text is the root value
         self.root: str | None = None  # that text, where it has to be compared
@@ -200,9 +201,15 @@ class _Call:
         self.reported_invalid = False  # by another reader, perhaps without a reason
         self.told = False  # the error is another reader's
 
-    @property
-    def raw(self) -> str:
-        return "".join(self.text)
+    def gather(self) -> str:
+        """Join the text, and return it."""
+        text = self.joined
+        if self.pieces:
+            self.joined = ""  # so that the text has one owner, and grows in place
+            text += "".join(self.pieces)
+            self.pieces.clear()
+            self.joined = text
+        return text
 
 
 class ToolCallAssembler:
@@ -460,7 +467,9 @@ class ToolCallAssembler:
             reason = f"The arguments are longer than {MAX_LENGTH:,} characters."
             self._refuse(call, reason, events)
             return
-        call.text.append(text)
+        call.pieces.append(text)
+        if len(call.pieces) > LOOSE_PIECES:
+            call.gather()
         if call.error is not None:
             return
         if call.json.closed:
@@ -514,7 +523,7 @@ class ToolCallAssembler:
         if call.behind is None and _is_closers(text):
             return
         if call.root is None:
-            call.root = call.raw[: call.root_length].strip(_BLANK)
+            call.root = call.gather()[: call.root_length].strip(_BLANK)
         root = call.root
         for char in text:
             if call.behind is None:
@@ -529,7 +538,7 @@ class ToolCallAssembler:
                 call.behind = None
 
     def _contradict(self, call: _Call, events: list[CallEvent]) -> None:
-        behind = call.raw[call.root_length :].strip(_BLANK)
+        behind = call.gather()[call.root_length :].strip(_BLANK)
         reason = (
             f"The arguments were complete, and then {_shorten(behind)!r} followed, so the server "
             "sent either too little or too much."
@@ -573,7 +582,7 @@ class ToolCallAssembler:
         self._deliver(call, events)
 
     def _end_without_object(self, call: _Call) -> None:
-        raw = call.raw.strip(_BLANK)
+        raw = call.gather().strip(_BLANK)
         if raw in ("", "null"):
             if call.spec is not None and call.spec.requires_arguments:
                 call.error = "The call has no arguments, and its tool requires some."
@@ -629,7 +638,7 @@ class ToolCallAssembler:
             ToolCallInvalid(
                 id=call.id,
                 name=call.name,
-                args=call.raw,
+                args=call.gather(),
                 error=call.error or "",
                 revoked=call.ready,
             )
@@ -833,7 +842,7 @@ def _blame_truncation(call: _Call, finish_reason: str) -> None:
 
 def _suspect(previous: _Call) -> None:
     """An index that goes on under another id, without a name, may carry this call's arguments."""
-    if not previous.text and previous.error is None:
+    if not previous.length and previous.error is None:
         previous.error = (
             "The call has no arguments, and its index went on under another id without a name, so "
             "what belongs to which call cannot be told."

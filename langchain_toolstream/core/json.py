@@ -38,6 +38,10 @@ MAX_LENGTH = 10_000_000
 """Characters of one value. A file of 10 MB as an argument still fits; a server that never stops
 does not take the process down with it."""
 
+LOOSE_PIECES = 256
+"""How many pieces of a text are kept before they are joined: a piece of a token's length takes
+twenty times the memory of its characters."""
+
 # What may come next. A name may begin up to `_FIRST_KEY`, any string up to `_FIRST_ITEM`.
 _KEY, _FIRST_KEY, _VALUE, _FIRST_ITEM, _COLON, _COMMA, _STRING, _SCALAR, _DONE, _FAILED = range(10)
 
@@ -99,9 +103,9 @@ class JSONStream:
     """
 
     __slots__ = (
-        "_container", "_error", "_frames", "_held", "_is_key", "_key", "_left", "_length",
-        "_max_depth", "_max_length", "_path", "_pieces", "_plain", "_root", "_scalar_run",
-        "_state", "_unused", "_unused_at", "_value_path",
+        "_container", "_error", "_frames", "_held", "_is_key", "_joined", "_key", "_left",
+        "_length", "_max_depth", "_max_length", "_path", "_pieces", "_plain", "_root",
+        "_scalar_run", "_state", "_unused", "_unused_at", "_value_path",
     )  # fmt: skip
 
     def __init__(self, *, max_depth: int = MAX_DEPTH, max_length: int = MAX_LENGTH) -> None:
@@ -116,6 +120,7 @@ class JSONStream:
         self._value_path: JSONPath = ()  # of the value that is open, or comes next
         self._is_key = False
         self._plain = False  # whether strings of the piece that is being read need no decoding
+        self._joined = ""  # what has come of the string that is open, but for the last pieces
         self._pieces: list[str] = []
         self._held = ""
         self._left = ""  # of the string in which the text was found to be wrong
@@ -156,9 +161,7 @@ class JSONStream:
             return self._left
         if self._state != _STRING or self._is_key:
             return ""
-        text = "".join(self._pieces)
-        self._pieces = [text]
-        return text
+        return self._join()
 
     def snapshot(self) -> Any:
         """Copy what is known now, an open string included as far as it has come.
@@ -206,6 +209,8 @@ class JSONStream:
             if length <= self._max_length:
                 self._length = length
                 self._pieces.append(text)
+                if len(self._pieces) > LOOSE_PIECES:
+                    self._join()
                 return [] if self._is_key else [("delta", self._value_path, text)]
         if self._error is not None:
             raise self._error
@@ -331,8 +336,8 @@ class JSONStream:
                 events.append(("delta", self._value_path, piece))
         if end < 0:
             return len(text)
-        value = "".join(self._pieces)
-        self._pieces = []
+        value = self._join()
+        self._joined = ""
         if not self._is_key:
             self._finish_value(value, events)
             return end + 1
@@ -343,6 +348,19 @@ class JSONStream:
         self._value_path = (*self._path, value)
         self._state = _COLON
         return end + 1
+
+    def _join(self) -> str:
+        """Join the pieces of the open string.
+
+        To a text that nobody else holds, CPython appends in place.
+        """
+        text = self._joined
+        if self._pieces:
+            self._joined = ""
+            text += "".join(self._pieces)
+            self._pieces.clear()
+            self._joined = text
+        return text
 
     def _decode(self, text: str, i: int, base: int) -> tuple[str, int]:
         """Read on in a string that may hold escapes.

@@ -1,0 +1,316 @@
+"""The parser that shows calls while they are written."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import BaseTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import RunnableConfig
+from pydantic import PrivateAttr
+
+from langchain_toolstream._kinds import Kind, Scope, follow
+from langchain_toolstream._steps import astep, step
+from langchain_toolstream.core.calls import unknown_tool
+from langchain_toolstream.core.errors import JSONPath, format_path
+from langchain_toolstream.partial._picks import ListItems, TextPieces
+from langchain_toolstream.partial._reading import OnInvalid, Part, PartReading, ViewReading
+from langchain_toolstream.partial._view import ToolCallView
+from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
+
+
+class PartialToolsParser(BaseTransformOutputParser[Any]):
+    """Show the tool calls of a chat model's message while they are written.
+
+    Streams a `ToolCallView` of a call each time that more of it is known, typed: pydantic models
+    with just the fields that are known, numbers when they are finished, strings as they grow.
+    `invoke` gives a list of the last view of each call.
+
+    What a view promises:
+
+    - A path in `finished` never changes again, in this view and all that follow.
+    - Numbers, booleans and nulls appear only when they are finished; strings grow by whole
+      characters.
+    - `model` holds exactly the fields that are known, validated where they are finished, nested
+      models as those models. A string is shown while it grows where it is going to be a string; a
+      date or a member of an `Enum` is not. Where a validator of the model's own runs first, or the
+      branch of a union is not known yet, that part comes when it closes.
+    - The last view of a call has its `tool_call`, and `model` is what the tool makes of it; or it
+      has its `error`.
+    - A view that is kept stays as it was.
+
+    A finished field that the tool's schema refuses makes the call invalid at that moment: the view
+    has `error` and `error_path`. Nothing is refused before the end that the whole schema would
+    take. What else is no call (cut off, malformed, unknown, contradicted) is said as soon as
+    `ToolStreamParser` would say it.
+
+    Example:
+        ```python
+        from langchain_core.messages import AIMessageChunk
+        from langchain_toolstream import PartialToolsParser
+        from pydantic import BaseModel
+
+        class Pay(BaseModel):
+            \"\"\"Pay somebody.\"\"\"
+
+            to: str
+            amount: int
+
+        def chunk(args, **first):
+            call = {"index": 0, "id": None, "name": None, "args": args, **first}
+            return AIMessageChunk(content="", tool_call_chunks=[call])
+
+        chunks = [chunk('{"to": "al', id="call_1", name="Pay"), chunk('ice", "amount": 12')]
+        chunks += [chunk("50}"), AIMessageChunk(content="")]
+        views = list(PartialToolsParser([Pay]).transform(iter(chunks)))
+        assert [str(view.model) for view in views] == [
+            "to='al'",
+            "to='alice'",
+            "to='alice' amount=1250",
+            "to='alice' amount=1250",
+        ]
+        assert views[-1].tool_call["args"] == {"to": "alice", "amount": 1250}
+        ```
+    """
+
+    tools: Any = None
+    """The tools that were bound, as for `ToolStreamParser`. `None`: every name passes, nothing is
+    validated, and `model` is what JSON makes of the arguments."""
+
+    on_invalid: OnInvalid = "emit"
+    """What to do with what is no call: show it by its view; or raise one `ToolCallError` behind all
+    views; or raise it at once, which closes the stream, so that the server stops writing."""
+
+    _schemas: Mapping[str, ToolSchema] | None = PrivateAttr(default=None)
+    _kinds: dict[str, Kind | None] = PrivateAttr(default_factory=dict)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what is made of the tools: a function's model cannot be pickled."""
+        state = super().__getstate__()
+        return {**state, "__pydantic_private__": {"_schemas": None, "_kinds": {}}}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Look at the tools again."""
+        super().__setstate__(state)
+        self._schemas = None if self.tools is None else tool_schemas(self.tools)
+
+    def __init__(
+        self,
+        tools: Iterable[ToolLike] | None = None,
+        *,
+        on_invalid: OnInvalid = "emit",
+        **kwargs: Any,
+    ) -> None:
+        """Look at the tools.
+
+        Args:
+            tools: The tools that were bound, see `tools`.
+            on_invalid: See `on_invalid`.
+            **kwargs: Fields of the base class.
+
+        Raises:
+            TypeError: `tools` is no list of tools.
+            ValueError: A tool cannot be understood, or two have the same name.
+        """
+        super().__init__(**{"tools": tools, "on_invalid": on_invalid, **kwargs})
+        self._schemas = None if tools is None else tool_schemas(tools)
+
+    @property
+    def _type(self) -> str:
+        return "partial_tools_parser"
+
+    def parse(self, text: str) -> list[ToolCallView]:
+        """Refuse: text holds no tool calls.
+
+        Args:
+            text: Ignored.
+
+        Raises:
+            OutputParserException: Always.
+        """
+        msg = "PartialToolsParser reads messages of a chat model; text has no tool calls."
+        raise OutputParserException(msg, llm_output=text)
+
+    def parse_result(
+        self, result: list[Generation], *, partial: bool = False
+    ) -> list[ToolCallView]:
+        """Parse a whole message.
+
+        Args:
+            result: A generation of a chat model; of several, the first counts.
+            partial: Ignored: the end of the message is what confirms a call.
+
+        Returns:
+            The last view of each call, in the model's order.
+
+        Raises:
+            ToolCallError: Something is no call, unless `on_invalid` is `"emit"`.
+            OutputParserException: The generation is text.
+        """
+        del partial
+        if not isinstance(result[0], ChatGeneration):
+            return self.parse(result[0].text)
+        reading = self._reading()
+        last = {view.id: view for view in chain(reading.feed(result[0].message), reading.close())}
+        return sorted(last.values(), key=lambda view: view.index)
+
+    async def aparse_result(
+        self, result: list[Generation], *, partial: bool = False
+    ) -> list[ToolCallView]:
+        """Parse a whole message, as `parse_result` does; nothing in it waits.
+
+        Args:
+            result: See `parse_result`.
+            partial: See `parse_result`.
+
+        Returns:
+            See `parse_result`.
+        """
+        return self.parse_result(result, partial=partial)
+
+    def transform(
+        self,
+        input: Iterator[str | BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ToolCallView]:
+        """Show the calls of a message while it streams.
+
+        Closing the iterator closes the input, and with it the model's stream.
+
+        Args:
+            input: The chunks of one message.
+            config: The configuration of the run.
+            **kwargs: Passed on to the base class.
+
+        Returns:
+            Views, each time that more is known of a call.
+
+        Raises:
+            ToolCallError: Something is no call, unless `on_invalid` is `"emit"`; behind its view.
+            IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
+        """
+        return step(self, self._reading(), input, config, **kwargs)
+
+    def atransform(
+        self,
+        input: AsyncIterator[str | BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ToolCallView]:
+        """Show the calls of a message while it streams, as `transform` does.
+
+        Args:
+            input: The chunks of one message.
+            config: The configuration of the run.
+            **kwargs: Passed on to the base class.
+
+        Returns:
+            See `transform`.
+        """
+        return astep(self, self._reading(), input, config, **kwargs)
+
+    def items(self, path: str | JSONPath, *, tool: str | None = None) -> ListItems:
+        """Stream the items of a list among the arguments, each the moment that it closes.
+
+        Args:
+            path: The name of the list, or `"report.rows"` for one further inside; a tuple where a
+                name has a dot in it or a list is on the way: `("files", 0, "lines")`.
+            tool: The name of the tool; without it the list of any tool that has one.
+
+        Returns:
+            A runnable for a chain: `llm.bind_tools(tools) | parser.items("rows")`. It streams the
+            items, typed and validated; `invoke` gives a list of them. An item comes before its
+            message has ended, so at the end of one that has no such call `ToolCallError` is
+            raised, whatever `on_invalid` says; with `"abort"` it is raised at once. An item that
+            does not fit is not shown.
+
+        Raises:
+            ValueError: No tool has a list there, or what it has is only known as a whole.
+
+        Example:
+            ```python
+            from langchain_core.messages import AIMessageChunk
+            from langchain_toolstream import PartialToolsParser
+            from pydantic import BaseModel
+
+            class Person(BaseModel):
+                name: str
+
+            class Extract(BaseModel):
+                \"\"\"Extract persons.\"\"\"
+
+                people: list[Person]
+
+            def chunk(args, **first):
+                call = {"index": 0, "id": None, "name": None, "args": args, **first}
+                return AIMessageChunk(content="", tool_call_chunks=[call])
+
+            def chunks():
+                yield chunk('{"people": [{"name": "Ada"}, {"na', id="call_1", name="Extract")
+                print("more is on its way")
+                yield chunk('me": "Alan"}]}')
+
+            for person in PartialToolsParser([Extract]).items("people").transform(chunks()):
+                print(person)
+            ```
+
+            ```text
+            name='Ada'
+            more is on its way
+            name='Alan'
+            ```
+        """
+        steps = self._checked(path, tool, "list", lambda kind: kind.opened([]) is not None)
+        return ListItems(partial(self._part, Part(path=steps, tool=tool, items=True)))
+
+    def text(self, path: str | JSONPath, *, tool: str | None = None) -> TextPieces:
+        """Stream a text among the arguments in pieces, decoded, as it is written.
+
+        Args:
+            path: As for `items`.
+            tool: As for `items`.
+
+        Returns:
+            A runnable for a chain, that streams the pieces; `invoke` gives the whole text. It
+            raises `ToolCallError` as `items` does.
+
+        Raises:
+            ValueError: No tool has a text there.
+        """
+        steps = self._checked(path, tool, "text", lambda kind: kind.grows)
+        return TextPieces(partial(self._part, Part(path=steps, tool=tool, items=False)))
+
+    def _checked(
+        self, path: str | JSONPath, tool: str | None, what: str, fits: Callable[[Kind], bool]
+    ) -> JSONPath:
+        steps = tuple(path.split(".")) if isinstance(path, str) else tuple(path)
+        if self._schemas is None:
+            return steps
+        if tool is not None and tool not in self._schemas:
+            raise ValueError(unknown_tool(tool, self._schemas))
+        names = self._schemas if tool is None else [tool]
+        kinds = [follow(self._kind(name), steps) for name in names]
+        if not any(kind is not None and fits(kind) for kind in kinds):
+            msg = (
+                f"No {what} that can be shown while it is written stands at {format_path(steps)} "
+                f"in the arguments of {', '.join(map(repr, names)) or 'no tool'}."
+            )
+            raise ValueError(msg)
+        return steps
+
+    def _part(self, part: Part) -> PartReading:
+        return PartReading(self._schemas, self._kind, self.on_invalid, part)
+
+    def _reading(self) -> ViewReading:
+        return ViewReading(self._schemas, self._kind, self.on_invalid)
+
+    def _kind(self, name: str) -> Kind | None:
+        """Find what the arguments of a tool have to be."""
+        if name not in self._kinds:
+            schema = (self._schemas or {}).get(name)
+            self._kinds[name] = None if schema is None else Scope(schema.core_schema).root()
+        return self._kinds[name]
