@@ -1,6 +1,7 @@
 """Streamed tool calls from vLLM for LangChain."""
 
 from langchain_toolstream.consume import ToolEvents, tool_events
+from langchain_toolstream.frontend import AI_SDK_HEADERS, to_ag_ui, to_ai_sdk, to_sse
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
 from langchain_toolstream.partial import PartialToolsParser, ToolCallView
 from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool
@@ -12,6 +13,7 @@ from langchain_toolstream.vllm import (
 )
 
 __all__ = [
+    "AI_SDK_HEADERS",
     "ArtifactTool",
     "ChatVLLM",
     "FromArtifact",
@@ -26,5 +28,8 @@ __all__ = [
     "ToolStreamParser",
     "VLLMError",
     "artifact_tool",
+    "to_ag_ui",
+    "to_ai_sdk",
+    "to_sse",
     "tool_events",
 ]
