@@ -20,7 +20,7 @@ install: $(STAMP) ## Make .venv with the package and all it is developed with; t
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@command -v "$(UV)" >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	"$(UV)" pip install --python $(BIN)/python --quiet --editable ".[agents,cli,testing]" --group dev
+	"$(UV)" pip install --python $(BIN)/python --quiet --editable ".[ag-ui,agents,cli,testing]" --group dev
 	@touch $@
 
 test: TEST_FILE ?= tests/unit_tests/

@@ -1,6 +1,7 @@
 """Streamed tool calls from vLLM for LangChain."""
 
 from langchain_toolstream.consume import ToolEvents, tool_events
+from langchain_toolstream.frontend import AI_SDK_HEADERS, to_ag_ui, to_ai_sdk, to_sse
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
 from langchain_toolstream.partial import PartialToolsParser, ToolCallView
 from langchain_toolstream.timeline import Timeline
@@ -13,6 +14,7 @@ from langchain_toolstream.vllm import (
 )
 
 __all__ = [
+    "AI_SDK_HEADERS",
     "ArtifactTool",
     "ChatVLLM",
     "FromArtifact",
@@ -28,5 +30,8 @@ __all__ = [
     "ToolStreamParser",
     "VLLMError",
     "artifact_tool",
+    "to_ag_ui",
+    "to_ai_sdk",
+    "to_sse",
     "tool_events",
 ]

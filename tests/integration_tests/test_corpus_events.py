@@ -23,6 +23,7 @@ from langchain_toolstream import ChatVLLM, ToolSet, ToolStreamParser, tool_event
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import ToolEvent
 from langchain_toolstream.testing import ReplayServer
+from langchain_toolstream.vllm import VLLMEmptyOutputError
 from tests.integration_tests.test_corpus import FILES, ended_quietly, records
 
 # langchain-core and LangGraph call the v3 protocol beta.
@@ -93,7 +94,7 @@ async def read(events: AsyncIterator[ToolEvent]) -> tuple[list[ToolEvent], str]:
     try:
         async for event in events:
             seen.append(event)  # noqa: PERF401 - what came before an error counts
-    except StreamInterruptedError as error:
+    except (StreamInterruptedError, VLLMEmptyOutputError) as error:
         return seen, str(error)
     return seen, ""
 

@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "vllm": {"core", "schema", "_steps", "_kinds", "_growth"},
     "tools": {"core", "schema", "parser", "partial"},
     "consume": {"core", "schema", "_messages", "parser", "partial"},
+    "frontend": {"core"},
     "agents": {"core", "schema", "parser", "partial", "tools", "consume"},
     "timeline": {"core"},
     "testing": set(),
@@ -36,7 +37,7 @@ ALLOWED["cli"] = {*ALLOWED, "__init__"}
 NOT_IN_CORE = {"asyncio", "datetime", "selectors", "socket", "subprocess", "threading", "time"}
 
 # Only an extra brings these, so `import langchain_toolstream` must do without.
-EXTRAS = {"langchain", "rich", "starlette", "uvicorn"}
+EXTRAS = {"ag_ui", "langchain", "rich", "starlette", "uvicorn"}
 
 
 def part_of(path: Path) -> str:
