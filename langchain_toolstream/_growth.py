@@ -222,7 +222,7 @@ class Growth:
                 made = closed.typed
             else:
                 made = self._validated(place.kind, value, path)
-            if self.watch is not None and made is not _UNKNOWN:
+            if self.watch is not None and made is not UNKNOWN:
                 self.watch(path, made)
         outer = self._level
         if outer is None:
