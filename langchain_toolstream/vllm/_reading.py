@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import pydantic_core
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.outputs import ChatGeneration, ChatResult
 
 from langchain_toolstream.core.calls import CompletionStream, is_truncating
 from langchain_toolstream.core.errors import (
@@ -22,17 +21,13 @@ from langchain_toolstream.core.events import (
     MessageFinish,
     ReasoningDelta,
     TextDelta,
-    ToolCallDelta,
     ToolCallFinish,
     ToolCallInvalid,
-    ToolCallStart,
 )
-from langchain_toolstream.core.mark import invalid_mark
 from langchain_toolstream.schema import ToolSchema
 from langchain_toolstream.vllm._details import Details, usage_metadata
-from langchain_toolstream.vllm._refusals import not_vllm
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
-from langchain_toolstream.vllm.sse import MAX_EVENT_SIZE, SSEDecoder
+from langchain_toolstream.vllm.sse import SSEDecoder
 
 PROVIDER = "vllm"
 _DONE = b"[DONE]"
@@ -58,6 +53,7 @@ class Reading:
 
     Attributes:
         done: Whether nothing follows: the server said so, or reported an error.
+        received: How many server-sent events have come.
     """
 
     def __init__(
@@ -71,6 +67,7 @@ class Reading:
         """Start before the first byte."""
         self.done = False
         self._hides_reasoning = hides_reasoning
+        self.received = 0
         self._error: StreamInterruptedError | None = None
         self._sse = SSEDecoder()
         self._completion = CompletionStream(schemas, max_tokens=max_tokens, passed=passed)
@@ -87,17 +84,30 @@ class Reading:
             What became known, with the index of its choice. When the server reports an error,
             what came before it; `close` then raises.
         """
-        events: list[tuple[int, Event]] = []
+        return [event for events in self.feed_each(data) for event in events]
+
+    def feed_each(self, data: bytes) -> list[list[tuple[int, Event]]]:
+        """Take the next bytes of an event stream, as `feed` does.
+
+        Args:
+            data: Any number of bytes.
+
+        Returns:
+            What became known by each of the server's events that told anything.
+        """
+        each: list[list[tuple[int, Event]]] = []
         try:
             for name, payload in self._sse.feed(data):
+                self.received += 1
                 self.done = self.done or payload.strip() == _DONE
                 if self.done:
                     break
-                events += self._feed_event(name, payload)
+                if events := self._feed_event(name, payload):
+                    each.append(events)
         except StreamInterruptedError as error:
             self._error = error
             self.done = True
-        return events
+        return each
 
     def _feed_event(self, name: str, payload: bytes) -> list[tuple[int, Event]]:
         chunk = _object(payload)
@@ -245,55 +255,6 @@ class Reading:
         )
 
 
-class Body:
-    """The body of an HTTP answer, which should be an event stream.
-
-    A server that does not stream answers with JSON. Anything else is not vLLM's, even if it comes
-    with status 200, and its beginning is kept to be shown.
-
-    Args:
-        headers: Of the answer.
-        reading: What reads its events.
-    """
-
-    def __init__(self, headers: Mapping[str, str], reading: Reading) -> None:
-        """Look at what the answer says it is."""
-        kind = headers.get("content-type", "")
-        self._reading = reading
-        self._is_json = "json" in kind
-        self._keeps = MAX_EVENT_SIZE if self._is_json else 0 if "event-stream" in kind else 1024
-        self._kept: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> list[tuple[int, Event]]:
-        """Take the next bytes.
-
-        Args:
-            data: Any number of bytes.
-        """
-        if self._size < self._keeps:
-            self._kept.append(data)
-            self._size += len(data)
-        return [] if self._is_json else self._reading.feed(data)
-
-    def close(self, response: Any, base_url: str) -> list[tuple[int, Event]]:
-        """Say that the body ended.
-
-        Args:
-            response: The HTTP answer.
-            base_url: Where the request went.
-
-        Raises:
-            VLLMServerError: Nothing in it was vLLM's.
-            StreamInterruptedError: The answer is not complete.
-        """
-        kept = b"".join(self._kept)
-        events = self._reading.feed_body(kept) if self._is_json and kept else []
-        if kept and not self._reading.begun:
-            raise not_vllm(response, kept.decode(errors="replace"), base_url)
-        return events + self._reading.close()
-
-
 def _unconfirmed(event: Event, reason: str) -> Event:
     if not isinstance(event, ToolCallFinish):
         return event
@@ -303,112 +264,6 @@ def _unconfirmed(event: Event, reason: str) -> Event:
 
 def _finish(events: list[Event]) -> MessageFinish | None:
     return next((event for event in events if isinstance(event, MessageFinish)), None)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What some events say, by what becomes a chunk of it."""
-
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
-    calls: dict[str, list[str]] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    invalid: dict[str, str] = field(default_factory=dict)
-    finish: MessageFinish | None = None
-
-
-class ChunkBuilder:
-    """Make LangChain's chunks of the events of the first choice.
-
-    Every chunk is clean: one entry for each call that it is about, ids and names once, arguments
-    that join to one JSON object. What is no call ends in an `invalid_mark`, so that no later sum of
-    chunks can read it as one (langchain-core reads what is cut as if it were complete), and the
-    reason stands in `response_metadata["invalid_tool_calls"]` by the call's id.
-    """
-
-    def __init__(self, reading: Reading) -> None:
-        """Start before the first event."""
-        self._reading = reading
-        self._cut_told = False
-        self._index: dict[str, int] = {}
-        self._written: dict[str, list[str]] = {}
-
-    def build(self, events: Iterable[tuple[int, Event]]) -> list[ChatGenerationChunk]:
-        """Make the chunks for some events.
-
-        Args:
-            events: What one read brought.
-
-        Returns:
-            At most one chunk with text and reasoning, one with calls, and the last one.
-        """
-        batch = self._sort(events)
-        info: dict[str, Any] = {"invalid_tool_calls": batch.invalid} if batch.invalid else {}
-        if batch.finish is None and not self._cut_told and self._reading.cut_by:
-            # A reader must not start what the server may have closed because it was cut.
-            self._cut_told = True
-            info["finish_reason"] = self._reading.cut_by
-        chunks = []
-        if batch.text or batch.reasoning:
-            chunks.append(_chunk(content="".join(batch.text), reasoning="".join(batch.reasoning)))
-        if batch.calls or info:
-            made = [
-                tool_call_chunk(
-                    index=self._index[call_id],
-                    id=call_id if call_id in batch.names else None,
-                    name=batch.names.get(call_id),
-                    args="".join(pieces),
-                )
-                for call_id, pieces in batch.calls.items()
-            ]
-            chunks.append(_chunk(tool_call_chunks=made, info=info))
-        if batch.finish is not None:
-            chunks.append(self._last(batch.finish))
-        return chunks
-
-    def _sort(self, events: Iterable[tuple[int, Event]]) -> "_Batch":
-        batch = _Batch()
-        for choice, event in events:
-            if choice != 0:
-                continue
-            match event:
-                case TextDelta():
-                    batch.text.append(event.text)
-                case ReasoningDelta():
-                    batch.reasoning.append(event.text)
-                case ToolCallStart():
-                    self._index[event.id] = event.index
-                    self._written[event.id] = []
-                    batch.calls[event.id] = []
-                    batch.names[event.id] = event.name
-                case ToolCallDelta():
-                    self._written[event.id].append(event.args)
-                    batch.calls.setdefault(event.id, []).append(event.args)
-                case ToolCallInvalid():
-                    mark = invalid_mark("".join(self._written[event.id]))
-                    batch.calls.setdefault(event.id, []).append(mark)
-                    batch.invalid[event.id] = event.error
-                case MessageFinish():
-                    batch.finish = event
-        return batch
-
-    def _last(self, finish: MessageFinish) -> ChatGenerationChunk:
-        info = self._reading.info(0, finish)
-        if self._cut_told:
-            del info["finish_reason"]  # a sum of chunks joins texts
-        return _chunk(usage_metadata=usage_metadata(finish.usage), chunk_position="last", info=info)
-
-
-def _chunk(
-    *, content: str = "", reasoning: str = "", info: dict[str, Any] | None = None, **fields: Any
-) -> ChatGenerationChunk:
-    message = AIMessageChunk(
-        content=content,
-        additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
-        response_metadata={"model_provider": PROVIDER},
-        **fields,
-    )
-    return ChatGenerationChunk(message=message, generation_info=info or None)
 
 
 def _object(payload: bytes) -> dict[str, Any]:

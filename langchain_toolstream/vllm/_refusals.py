@@ -38,6 +38,7 @@ _transport = importlib.import_module(
     "httpx2" if int(openai.VERSION.partition(".")[0]) >= _OPENAI_ON_HTTPX2 else "httpx"
 )
 _TransportError: type[Exception] = _transport.RequestError
+ReadTimeout: type[Exception] = _transport.ReadTimeout
 Response: type[Any] = _transport.Response
 """What the SDK's client gives, of the library that the SDK uses."""
 

@@ -22,9 +22,12 @@ from pydantic import Field, SecretStr, model_validator
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
 from langchain_toolstream.schema import tool_schemas
+from langchain_toolstream.vllm._body import Body
+from langchain_toolstream.vllm._chunks import ChunkBuilder
 from langchain_toolstream.vllm._details import add_usage
 from langchain_toolstream.vllm._protocol import ProtocolBuilder
-from langchain_toolstream.vllm._reading import PROVIDER, Body, ChunkBuilder, Reading
+from langchain_toolstream.vllm._reading import PROVIDER, Reading
+from langchain_toolstream.vllm._reads import ReadAhead, areads, idle_timeout, reads
 from langchain_toolstream.vllm._refusals import clear_errors
 from langchain_toolstream.vllm._request import token_limit, unstreamed
 from langchain_toolstream.vllm._server import ONE_LOOP, VLLMServerSide
@@ -81,6 +84,11 @@ class ChatVLLM(VLLMServerSide):
         As every chat model. `invoke` streams too, inside: the non-streaming answer of vLLM hides
         that it was cut (`finish_reason` says `tool_calls`, and the cut parameter is missing).
         Closing an iterator early closes the HTTP response, and the server stops generating.
+
+        Async, deltas that are ready together leave as one chunk: `coalesce=False` gives one chunk
+        for each event of the server. Where nothing comes for `stream_chunk_timeout` seconds (120;
+        `None` for no limit), the stream raises; `timeout` is for the request, as in `ChatOpenAI`,
+        and counts between two reads where it is shorter.
 
         Only what vLLM does not stream is asked for without: `prompt_logprobs`,
         `kv_transfer_params` and `ec_transfer_params`. `stream` then gives the whole answer at
@@ -180,6 +188,15 @@ class ChatVLLM(VLLMServerSide):
 
     stream_usage: bool | None = True
     """Whether to ask for the usage of tokens when streaming."""
+
+    coalesce: bool = True
+    """Whether deltas that are ready together leave as one chunk.
+
+    None of them waits for another, and the sum is the same. It counts where a consumer is slower
+    than the server, and costs least when it does. `False`: one chunk for each event of the server
+    that tells anything. Sync, there is one chunk for each HTTP chunk, mostly one event, either way:
+    only an event loop can tell what is ready without waiting for it.
+    """
 
     use_responses_api: bool | None = False
 
@@ -358,14 +375,19 @@ class ChatVLLM(VLLMServerSide):
         with _partial_message(reading), clear_errors(base_url):
             if not payload["model"]:
                 payload["model"] = self._name_model()
-            with self.client.with_streaming_response.create(**payload) as response:
-                body = Body(response.headers, reading)
-                for data in response.iter_bytes():
-                    if events := body.feed(data):
-                        yield events
-                    if reading.done:
-                        break
-                yield body.close(response.http_response, base_url)
+            with self.client.with_streaming_response.create(**payload) as answer:
+                response = answer.http_response
+                body = Body(response.headers, reading, coalesce=self.coalesce)
+                silence = self.stream_chunk_timeout if payload["stream"] else None
+                with (
+                    idle_timeout(response, reading, payload["model"], silence),
+                    closing(reads(response, silence=silence)) as pieces,
+                ):
+                    for data in pieces:
+                        yield from body.feed(data)
+                        if reading.done:
+                            break
+                yield body.close(response, base_url)
 
     async def _aread(
         self, payload: dict[str, Any], reading: Reading
@@ -377,14 +399,21 @@ class ChatVLLM(VLLMServerSide):
             headers = {**ONE_LOOP, **(payload.pop("extra_headers", None) or {})}
             async with self.async_client.with_streaming_response.create(
                 **payload, extra_headers=headers
-            ) as response:
-                body = Body(response.headers, reading)
-                async for data in response.iter_bytes():
-                    if events := body.feed(data):
-                        yield events
-                    if reading.done:
-                        break
-                yield body.close(response.http_response, base_url)
+            ) as answer:
+                response = answer.http_response
+                body = Body(response.headers, reading, coalesce=self.coalesce)
+                silence = self.stream_chunk_timeout if payload["stream"] else None
+                with idle_timeout(response, reading, payload["model"], silence):
+                    async with ReadAhead(areads(response), silence=silence) as ahead:
+                        while data := await ahead.take():
+                            received = reading.received
+                            for events in body.feed(data):
+                                yield events
+                            if reading.done:
+                                break
+                            if reading.received > received:
+                                ahead.heard()
+                yield body.close(response, base_url)
 
 
 def _reading(payload: dict[str, Any], *, passed: bool = False) -> Reading:

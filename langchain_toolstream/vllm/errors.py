@@ -93,7 +93,7 @@ class VLLMIdleTimeoutError(StreamChunkTimeoutError, VLLMTimeoutError, StreamInte
     Attributes:
         timeout_s: For how long nothing came.
         model_name: Which model was asked.
-        chunks_received: How many reads had brought something.
+        chunks_received: How many events of the server had come.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class VLLMIdleTimeoutError(StreamChunkTimeoutError, VLLMTimeoutError, StreamInte
         msg = (
             f"Nothing came for {timeout_s:g} seconds in the middle of the answer (model "
             f"{model_name!r}, after {chunks_received} chunks). No tool call of it is confirmed. "
-            "A tool-call parser may hold a whole call back: raise stream_chunk_timeout=... if the "
-            "server is at work."
+            "A tool-call parser may hold a whole call back: raise stream_chunk_timeout=... (or "
+            "timeout=..., where that is shorter) if the server is at work."
         )
         # Not that of `StreamChunkTimeoutError`, which hands its own words to the SDK as a request.
         VLLMTimeoutError.__init__(self, msg, request=request)

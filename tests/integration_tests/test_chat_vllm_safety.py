@@ -21,6 +21,7 @@ from langchain_toolstream.core.errors import (
     StreamInterruptedError,
 )
 from langchain_toolstream.testing import Recording, ReplayServer, bundled_recordings
+from langchain_toolstream.vllm import VLLMIdleTimeoutError
 from tests.integration_tests.chat import (
     QUESTION,
     chain,
@@ -475,16 +476,38 @@ class TestPartialMessage:
                 await road()
             assert server.base_url in str(raised.value)
 
-    async def test_a_stream_that_falls_silent_times_out(self) -> None:
+    @pytest.mark.parametrize("limit", [{"stream_chunk_timeout": 0.1}, {"timeout": 0.1}])
+    async def test_a_stream_that_falls_silent_times_out(self, limit: dict[str, float]) -> None:
         stalled = TWO_CALLS.stall(after_events=nth_call(TWO_CALLS, 1))
         with ReplayServer([stalled]) as server:
-            _, _, *streams = model_roads(chat(server, stalled, timeout=1))
-            for road in streams:
-                with pytest.raises(IncompleteStreamError) as raised:
+            for road in model_roads(chat(server, stalled, **limit)):
+                with pytest.raises(VLLMIdleTimeoutError, match=r"0\.1 seconds") as raised:
                     await road()
-                (call,) = raised.value.partial_message.invalid_tool_calls
+                error = raised.value
+                assert isinstance(error, StreamInterruptedError)
+                assert isinstance(error, TimeoutError)
+                assert (error.model_name, error.timeout_s) == (stalled.id, 0.1)
+                assert error.chunks_received == nth_call(TWO_CALLS, 1)
+                (call,) = error.partial_message.invalid_tool_calls
                 assert call["name"] == "multiply"
                 server.wait_for_disconnect(1)
+
+    async def test_silence_before_the_first_event_times_out_too(self) -> None:
+        stalled = TWO_CALLS.stall(after_events=0)
+        with ReplayServer([stalled]) as server:
+            for road in model_roads(chat(server, stalled, stream_chunk_timeout=0.1)):
+                with pytest.raises(VLLMIdleTimeoutError, match="after 0 chunks"):
+                    await road()
+
+    async def test_an_answer_that_is_not_streamed_may_be_waited_for(self) -> None:
+        """All of it is one silence; `timeout` is what limits that."""
+        stalled = TWO_CALLS.stall(after_events=0)
+        with ReplayServer([stalled]) as server:
+            limits = {"stream_chunk_timeout": 0.01, "timeout": 0.2}
+            llm = chat(server, stalled, streaming=False, **limits)
+            for road in model_roads(llm):
+                with pytest.raises(VLLMIdleTimeoutError, match=r"0\.2 seconds"):
+                    await road()
 
     async def test_what_follows_done_is_not_waited_for(self) -> None:
         wire = body(chunk(content="Hi", finish_reason="stop"), usage(1, 1)) + event(chunk())

@@ -15,7 +15,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_toolstream import ToolStreamParser, VLLMError
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
-from langchain_toolstream.vllm._reading import Body, ChunkBuilder, Reading
+from langchain_toolstream.vllm._body import Body
+from langchain_toolstream.vllm._chunks import ChunkBuilder
+from langchain_toolstream.vllm._reading import Reading
 from tests.unit_tests.vllm.test_reading import TOOLS, as_streamed
 from tests.unit_tests.vllm.wire import body, chunk, event, part
 
@@ -27,7 +29,7 @@ EVENTS, JSON = "text/event-stream", "application/json"
 def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
     """Take the whole road that an answer takes, and hold what is true of every answer."""
     reading = Reading(TOOLS, max_tokens=10)
-    answer = Body({"content-type": kind}, reading)
+    answer = Body({"content-type": kind}, reading, coalesce=True)
     builder = ChunkBuilder(reading)
     chunks: list[AIMessageChunk] = []
 
@@ -36,7 +38,8 @@ def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
 
     try:
         for piece in pieces:
-            take(answer.feed(piece))
+            for events in answer.feed(piece):
+                take(events)
             if reading.done:
                 break
         response = SimpleNamespace(

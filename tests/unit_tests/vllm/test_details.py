@@ -12,8 +12,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
+from langchain_toolstream.vllm._chunks import ChunkBuilder
 from langchain_toolstream.vllm._details import add_usage, usage_metadata
-from langchain_toolstream.vllm._reading import ChunkBuilder, Reading
+from langchain_toolstream.vllm._reading import Reading
 from tests.unit_tests.vllm.wire import DONE, body, chunk, event, usage
 
 END = chunk(finish_reason="stop")

@@ -14,7 +14,8 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from langchain_toolstream.core.errors import IncompleteStreamError, ServerStreamError
 from langchain_toolstream.schema import tool_schemas
-from langchain_toolstream.vllm._reading import ChunkBuilder, Reading
+from langchain_toolstream.vllm._chunks import ChunkBuilder
+from langchain_toolstream.vllm._reading import Reading
 from tests.unit_tests.core.helpers import growth
 from tests.unit_tests.vllm.wire import DONE, body, chunk, chunkings, event, part, usage
 
@@ -395,7 +396,7 @@ class TestText:
 
     def test_blocks_of_the_chunks_are_those_of_the_sum(self) -> None:
         kinds = [b["type"] for m in Answer([self.WIRE]).messages for b in m.content_blocks]
-        assert kinds == ["reasoning", "text", "tool_call_chunk", "tool_call_chunk"]
+        assert kinds == ["reasoning", "reasoning", "text", "tool_call_chunk", "tool_call_chunk"]
 
     @pytest.mark.parametrize(
         ("delta", "thought"),

@@ -470,9 +470,9 @@ class TestGrows:
     async def test_and_the_last_is_the_answer(
         self, answered: LLM, schema: Any, method: Any, pieces: list[str], shown: Any
     ) -> None:
-        # A read for each piece, or one chunk would hold them all.
         events = [body(chunk(content=piece), done=False) for piece in pieces]
         llm = answered([*events, body(chunk(finish_reason="stop"))])
+        llm.coalesce = False  # or one chunk would hold them all
         chain = llm.with_structured_output(schema, method=method)
         assert list(chain.stream("Hi")) == shown
         assert [one async for one in chain.astream("Hi")] == shown

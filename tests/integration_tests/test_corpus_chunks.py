@@ -1,0 +1,59 @@
+"""Every recorded stream, with its deltas told one by one and together: the sum is the same."""
+
+from collections.abc import Iterator
+from functools import reduce
+from operator import add
+from random import Random
+from typing import Any
+
+import pytest
+
+from langchain_toolstream.core.errors import StreamInterruptedError
+from langchain_toolstream.schema import tool_schemas
+from langchain_toolstream.testing import Recording
+from langchain_toolstream.vllm import VLLMEmptyOutputError
+from langchain_toolstream.vllm._body import Body
+from langchain_toolstream.vllm._chunks import ChunkBuilder
+from langchain_toolstream.vllm._reading import Reading
+from tests.integration_tests.test_corpus import FILES, ended_quietly, records
+from tests.unit_tests.vllm.test_body import told
+from tests.unit_tests.vllm.test_reading import as_streamed
+
+
+def cut(wire: bytes, seed: str) -> Iterator[bytes]:
+    """Reads of up to a few events, as a busy client gets them."""
+    random = Random(seed)  # noqa: S311
+    while wire:
+        size = random.randint(1, 2000)
+        yield wire[:size]
+        wire = wire[size:]
+
+
+def total(record: dict[str, Any], recording: Recording, *, coalesce: bool) -> Any:
+    reading = Reading(
+        tool_schemas(record["tools"], coerce=True), max_tokens=record.get("max_tokens")
+    )
+    body = Body({"content-type": recording.content_type}, reading, coalesce=coalesce)
+    builder = ChunkBuilder(reading)
+    chunks = []
+    error = ""
+    try:
+        for data in cut(recording.body, f"{recording.id} {coalesce}"):
+            for events in body.feed(data):
+                chunks += builder.build(events)
+        chunks += builder.build(body.close(None, ""))
+    except (StreamInterruptedError, VLLMEmptyOutputError) as problem:
+        error = f"{type(problem).__name__}: {problem}"
+    return len(chunks), error, told(reduce(add, map(as_streamed, chunks))) if chunks else ""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_sum_is_the_same(name: str) -> None:
+    fewer = 0
+    for record, recording in zip(records(name), ended_quietly(name), strict=True):
+        one_by_one, *expected = total(record, recording, coalesce=False)
+        together, *found = total(record, recording, coalesce=True)
+        assert found == expected, record["id"]
+        assert together <= one_by_one, record["id"]
+        fewer += together < one_by_one
+    assert fewer
