@@ -18,6 +18,7 @@ from langchain_openai import ChatOpenAI
 from langchain_toolstream import ChatVLLM, ToolStreamParser
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.testing import Recording, ReplayServer, load_recordings
+from langchain_toolstream.vllm import VLLMEmptyOutputError
 
 CORPUS = Path(__file__).parent / "corpus"
 FILES = ("vllm-0.32", "other-servers")
@@ -121,11 +122,20 @@ def chain(llm: ChatVLLM, record: dict[str, Any]) -> Any:
     return llm.bind_tools(tools, model=record["id"], **limit) | ToolStreamParser(tools)
 
 
+def swallowed(record: dict[str, Any]) -> Outcome:
+    """Nothing came back: no call of it may be run, and there was something to lose."""
+    truth = record["truth"]
+    assert truth["calls"] or truth.get("written_calls") or truth.get("content"), record["id"]
+    return Outcome(record, [], raised=False)
+
+
 def run(llm: ChatVLLM, record: dict[str, Any]) -> Outcome:
     calls: list[Call] = []
     try:
         for some in chain(llm, record).stream("go"):
             calls += some
+    except VLLMEmptyOutputError:
+        return swallowed(record)
     except StreamInterruptedError:
         return Outcome(record, calls, raised=True)
     return Outcome(record, calls, raised=False)
@@ -136,6 +146,8 @@ async def arun(llm: ChatVLLM, record: dict[str, Any]) -> Outcome:
     try:
         async for some in chain(llm, record).astream("go"):
             calls += some
+    except VLLMEmptyOutputError:
+        return swallowed(record)
     except StreamInterruptedError:
         return Outcome(record, calls, raised=True)
     return Outcome(record, calls, raised=False)

@@ -24,6 +24,7 @@ from tests.integration_tests.test_corpus import (
     records,
     row,
     show,
+    swallowed,
     tally,
 )
 
@@ -41,13 +42,6 @@ def model(llm: ChatVLLM, record: Record) -> Runnable[Any, AIMessage]:
 def calls_of(message: Any) -> list[Any]:
     assert isinstance(message, AIMessage)
     return [*message.tool_calls, *message.invalid_tool_calls]
-
-
-def swallowed(record: Record) -> Outcome:
-    """Nothing came back: no call of it may be run, and there was something to lose."""
-    truth = record["truth"]
-    assert truth["calls"] or truth.get("written_calls") or truth.get("content"), record["id"]
-    return Outcome(record, [], raised=False)
 
 
 def invoke(llm: ChatVLLM, record: Record) -> Outcome:

@@ -473,7 +473,7 @@ class TestLife:
         [
             (lambda: ReplayServer(pace=0), "pace has to be"),
             (lambda: ReplayServer([CALLS, CALLS]), "Two recordings have the id 'auto_2calls'"),
-            (lambda: ReplayServer("recordings.csv"), "read from"),
+            (lambda: ReplayServer("recordings.csv"), "kept in .jsonl, .jsonl.gz and .sse files"),
         ],
     )
     def test_nonsense_is_refused_at_once(
