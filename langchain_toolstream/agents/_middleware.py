@@ -184,13 +184,13 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> tuple[dict[str, ToolSchema], dict[str, BaseTool]]:
         """What is known of an agent's tools, and which of them may start early."""
         known = self._schemas
-        self._schemas = {  # of these tools only, so that there are never more
+        looked_at = {
             id(tool): known.get(id(tool))
             or (tool, ToolSchema(tool, read_only=self._is_read_only(tool)))
             for tool in tools
             if isinstance(tool, BaseTool)
         }
-        looked_at = [*self._schemas.values()]
+        self._schemas = looked_at  # of these tools only, so that there are never more
         if self._guards is None:
             warnings.warn(
                 "EagerToolMiddleware could not see what else guards the agent, because create_agent"
@@ -200,12 +200,12 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         guarded = self._guards is None or bool(self._guards - self._eager_despite)
         eager = {
             tool.name: tool
-            for tool, schema in looked_at
+            for tool, schema in looked_at.values()
             if schema.read_only
             and (not guarded or tool.name in self._eager_despite)
             and not needs_tool_node(tool)
         }
-        return {tool.name: schema for tool, schema in looked_at}, eager
+        return {tool.name: schema for tool, schema in looked_at.values()}, eager
 
     # Behind the model.
 
