@@ -284,9 +284,7 @@ async def test_leaving_between_two_nodes_stops_tools_in_time(
     async for update in agent.astream(INPUT, stream_mode="updates"):
         if node in update:
             break
-    with suppress(TimeoutError):
-        while not tools.cancelled:
-            await asyncio.wait_for(asyncio.sleep(0.001), PATIENCE)
+    await settle()
     assert tools.cancelled == ["a"]
 
 
@@ -299,7 +297,7 @@ async def test_a_slow_reader_gets_the_result_of_another_run(
     updates: list[Any] = []
     async for update in agent.astream(INPUT, stream_mode="updates"):
         updates.append(update)
-        await asyncio.sleep(0.01)
+        await settle()
     (message,) = next(update for update in updates if "tools" in update)["tools"]["messages"]
     assert message.artifact == "A"
     assert tools.runs == ["a", "a"]
