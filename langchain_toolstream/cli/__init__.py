@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -54,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has gone (`| head`). Python must not try to write the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 # Each command is imported when it runs: it may need extras, `--help` does not.
@@ -279,7 +284,10 @@ def _rate(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    return int(_positive(text, "number of tokens"))
+    count = _positive(text, "number of tokens")
+    if count != int(count):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens")
+    return int(count)
 
 
 def _positive(text: str, what: str) -> float:

@@ -53,9 +53,18 @@ async def run(  # noqa: PLR0913 - one for each option of the command
         if record is not None:
             options["http_async_client"] = await stack.enter_async_context(_recording(record))
         llm = ChatVLLM(base_url=base_url, model=model, **options)
+        if not model:
+            llm.model_name = await _first_model(llm)
         said = heading(prompt, str(llm.openai_api_base))
         await show(llm, prompt, toolset, heading=said, kind=kind, svg=svg)
     return 0
+
+
+async def _first_model(llm: ChatVLLM) -> str:
+    cards = await llm.alist_models()
+    if not cards:
+        raise UsageError(f"{llm.openai_api_base} lists no model; name one with --model.")
+    return cards[0].id
 
 
 @asynccontextmanager

@@ -3,15 +3,19 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from langchain_toolstream.cli import main
+from langchain_toolstream.cli import _parser, main
 from langchain_toolstream.testing import (
     Recording,
     ReplayServer,
@@ -326,6 +330,53 @@ def test_what_a_model_writes_does_not_steer_the_terminal(
     assert "\x07" not in out
 
 
+def test_a_reader_that_leaves_ends_the_run_in_silence(server: ReplayServer) -> None:
+    arguments = ["run", QUESTION, "--base-url", server.base_url, "--json"]
+    with subprocess.Popen(
+        [TOOLSTREAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(50) == 141
+
+
+def test_a_server_without_a_model_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serve_nothing() as url:
+        code, _, err = command(capsys, "run", "Hi", "--base-url", url)
+    assert (code, err) == (2, f"toolstream: {url} lists no model; name one with --model.\n")
+
+
+@contextmanager
+def serve_nothing() -> Iterator[str]:
+    """A server that has no model."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = b'{"object": "list", "data": []}'
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def test_on_a_terminal_the_calls_are_a_table(server: ReplayServer, here: Path) -> None:
     pty = pytest.importorskip("pty", reason="no terminals here")
     leader, follower = pty.openpty()
@@ -351,3 +402,11 @@ def _read(leader: int) -> bytes:
         return os.read(leader, 65536)
     except OSError:  # Linux says so when the other end is closed
         return b""
+
+
+def test_the_commands_of_the_docs_are_commands() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(?:\$ )?toolstream (.*)$", page, re.MULTILINE)
+    assert len(commands) >= 5
+    for arguments in commands:
+        assert _parser().parse_args(shlex.split(arguments))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.unit_tests.cli.answers import ADD, MULTIPLY, POEM
 from tests.unit_tests.vllm.wire import body, chunk, part, usage
 
 CORPUS = Path(__file__).parent / "corpus" / "vllm-0.32.jsonl.gz"
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 NO_AUTO = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
 
 Wires = dict[ProbeName, Recording]
@@ -266,6 +268,12 @@ def wrong_parser() -> Iterator[VLLMServer]:
         yield server
 
 
+def rows(table: str) -> list[str]:
+    """The rows of a table, but for what a busy machine changes."""
+    found = re.split(r"\n(?=\S)", table.strip())
+    return [row for row in found if not row.startswith(("reachable", "streaming"))]
+
+
 @pytest.mark.timeout(300)
 def test_a_parser_that_does_not_fit_the_model_is_diagnosed(
     wrong_parser: VLLMServer, capsys: pytest.CaptureFixture[str]
@@ -277,3 +285,7 @@ def test_a_parser_that_does_not_fit_the_model_is_diagnosed(
     for check in ("auto", "parser"):
         assert findings[check]["status"] == "failed"
         assert "--tool-call-parser hermes " in findings[check]["change"]
+    main(["doctor", wrong_parser.base_url])
+    shown = re.search(r"\$ toolstream doctor .*?\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert shown
+    assert rows(capsys.readouterr().out) == rows(shown[1])

@@ -59,7 +59,7 @@ def print_json(seen: Observations, findings: list[Finding]) -> None:
         "models": [dataclasses.asdict(model) for model in seen.models],
         "findings": [dataclasses.asdict(finding) for finding in findings],
     }
-    print(json.dumps(report, indent=2, ensure_ascii=False))
+    print(json.dumps(report, indent=2))
 
 
 def _verdict(findings: list[Finding]) -> str:
