@@ -1,7 +1,6 @@
 """A run while it happens: a table that is redrawn on a terminal, plain lines, or JSON lines."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, TextIO
@@ -23,6 +22,7 @@ from langchain_toolstream.core.events import (
     ToolProgress,
     ToolStart,
 )
+from langchain_toolstream.frontend._json import bounded, to_json
 
 Kind = Literal["live", "plain", "json"]
 """How a run is shown."""
@@ -74,30 +74,17 @@ def view(kind: Kind, out: TextIO) -> Iterator[View]:
 
 
 class _JSONLines:
+    """Events in the JSON of `to_sse`, each with its time."""
+
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def show(self, event: ToolEvent, at: float) -> None:
-        said = [(one.name, getattr(event, one.name)) for one in dataclasses.fields(event)]
-        said.append(("at", round(at, 4)))
-        line = ", ".join(f'"{name}": {_as_json(value)}' for name, value in said)
-        print(f"{{{line}}}", file=self._out, flush=True)
+        said = {one.name: bounded(getattr(event, one.name)) for one in dataclasses.fields(event)}
+        print(to_json({**said, "at": round(at, 4)}), file=self._out, flush=True)
 
     def close(self) -> None:
         pass
-
-
-def _as_json(value: Any) -> str:
-    try:
-        return json.dumps(value, default=_described, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):  # a tool may have made anything
-        return json.dumps(_described(value))
-
-
-def _described(value: Any) -> Any:
-    # Not its repr, which may hold a secret.
-    kind = type(value)
-    return {"$type": f"{kind.__module__}.{kind.__qualname__}"}
 
 
 class _Lines:
