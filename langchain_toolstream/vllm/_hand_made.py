@@ -10,6 +10,7 @@ Before the first chunk, one of each shape is made both ways; if they differ in a
 through the constructors.
 """
 
+import re
 from functools import cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_toolstream.vllm._reading import PROVIDER
 
-_BLANK = " \t\n\r"
+_begins_object = re.compile(r"[ \t\n\r]*\{").match
 _set = object.__setattr__
 
 
@@ -34,10 +35,11 @@ def chat_chunk(content: str, reasoning: str, calls: list[ToolCallChunk]) -> Chat
     Returns:
         What `constructed` makes of the same.
     """
-    # A fragment that begins an object may be one for langchain-core, complete or not.
-    if not hand_made_is_the_same() or any(
-        call["args"] and call["args"].lstrip(_BLANK)[:1] == "{" for call in calls
-    ):
+    for call in calls:
+        # Of these, langchain-core reads what it can as an object, complete or not.
+        if call["args"] and _begins_object(call["args"]):
+            return constructed(content, reasoning, tool_call_chunks=calls)
+    if not hand_made_is_the_same():
         return constructed(content, reasoning, tool_call_chunks=calls)
     return hand_made(content, reasoning, calls)
 

@@ -21,6 +21,7 @@ from langchain_toolstream.core.events import (
     MessageFinish,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
     ToolCallFinish,
     ToolCallInvalid,
 )
@@ -191,7 +192,8 @@ class Reading:
 
     def _keep(self, events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
         for choice, event in events:
-            self._events.setdefault(choice, []).append(event)
+            if not isinstance(event, ToolCallDelta):  # how a call ends says all of it again
+                self._events.setdefault(choice, []).append(event)
         return events
 
     @property
