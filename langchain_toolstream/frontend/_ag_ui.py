@@ -229,6 +229,7 @@ class _AGUI:
         match event:
             case ToolStart():
                 self._running[event.id] = call_id
+                yield from self._end_call(call_id, event)  # no reader may know that it was ready
                 yield self._custom(call_id, event, name=event.name, args=event.args)
             case ToolProgress():
                 yield self._custom(call_id, event, name=event.name, data=bounded(event.data))

@@ -19,6 +19,7 @@ from langchain_toolstream.core.events import (
     ToolEvent,
     ToolFinish,
     ToolProgress,
+    ToolStart,
 )
 from langchain_toolstream.frontend._json import bounded, to_json
 from langchain_toolstream.frontend._write import HIDDEN, Names, write
@@ -116,10 +117,10 @@ class _UIMessages:
                     self._add_usage(event)
             case ToolCallStart() | ToolCallDelta() | ToolCallReady() | ToolCallInvalid():
                 yield from self._call(self._names.of(event.run_id, event.id), event)
-            case ToolProgress() | ToolFinish() | ToolError():
+            case ToolStart() | ToolProgress() | ToolFinish() | ToolError():
                 call_id = self._names.of(event.run_id, event.id)
                 if call_id in self._calls:
-                    yield self._output(call_id, event)
+                    yield from self._tool(call_id, event)
             case _:
                 pass  # arguments field by field, which the client reads off the text; confirmations
 
@@ -168,13 +169,7 @@ class _UIMessages:
             case ToolCallDelta():
                 yield _chunk("tool-input-delta", toolCallId=call_id, inputTextDelta=event.args)
             case ToolCallReady():
-                self._written.add(call_id)
-                yield _chunk(
-                    "tool-input-available",
-                    toolCallId=call_id,
-                    toolName=event.name,
-                    input=event.args,
-                )
+                yield from self._end_input(call_id, event)
             case ToolCallInvalid() if call_id in self._written:
                 yield _chunk("tool-output-error", toolCallId=call_id, errorText=event.error)
                 del self._calls[call_id]  # whatever its tool says now is dropped
@@ -188,23 +183,30 @@ class _UIMessages:
                 )
                 del self._calls[call_id]
 
-    def _output(self, call_id: str, event: ToolProgress | ToolFinish | ToolError) -> bytes:
+    def _end_input(self, call_id: str, event: ToolCallReady | ToolStart) -> Iterator[bytes]:
+        """Once: a tool may start before its call is known to be ready, where the tools are not."""
+        if call_id not in self._written:
+            self._written.add(call_id)
+            said = {"toolCallId": call_id, "toolName": event.name, "input": event.args}
+            yield _chunk("tool-input-available", **said)
+
+    def _tool(
+        self, call_id: str, event: ToolStart | ToolProgress | ToolFinish | ToolError
+    ) -> Iterator[bytes]:
         match event:
+            case ToolStart():
+                yield from self._end_input(call_id, event)
             case ToolProgress():
-                return _chunk(
-                    "tool-output-available",
-                    toolCallId=call_id,
-                    output=bounded(event.data),
-                    preliminary=True,
-                )
+                said = {"toolCallId": call_id, "output": bounded(event.data), "preliminary": True}
+                yield _chunk("tool-output-available", **said)
             case ToolFinish():
                 output = {"content": bounded(event.content)}
                 if event.artifact is not None:
                     output["artifact"] = bounded(event.artifact)
-                return _chunk("tool-output-available", toolCallId=call_id, output=output)
+                yield _chunk("tool-output-available", toolCallId=call_id, output=output)
             case ToolError():
                 error = event.error if self._show_errors else HIDDEN
-                return _chunk("tool-output-error", toolCallId=call_id, errorText=error)
+                yield _chunk("tool-output-error", toolCallId=call_id, errorText=error)
 
     def _add_usage(self, event: MessageFinish) -> None:
         if event.usage is not None:

@@ -19,8 +19,13 @@ from uuid import UUID
 from pydantic import BaseModel
 
 MAX_VALUE = 4_000_000
-"""Characters of JSON that one value may take on the wire. A picture fits; a data set is to be
-fetched, not pushed into an event stream."""
+"""About how many characters of JSON one value may take on the wire. A picture fits; a data set is
+to be fetched, not pushed into an event stream."""
+
+_EACH = 8
+"""What a value counts in characters beside its text: a fair mean of numbers, marks and spaces, and
+a bound on how long the walk takes."""
+_DESCRIPTION = 64
 
 MAX_DEPTH = 150
 """Levels of containers: more than the arguments of a call may have, less than browsers read."""
@@ -59,14 +64,12 @@ def bounded(value: Any) -> Any:
         value: An artifact, say.
 
     Returns:
-        It, or its description where it takes more than `MAX_VALUE` characters of JSON.
+        It, or its description where it takes more than `MAX_VALUE` characters.
     """
     try:
-        plain = _Walk(MAX_VALUE).plain(value)
+        return _Walk(MAX_VALUE).plain(value)
     except _TooLargeError:
         return _description(value)
-    size = len(json.dumps(plain, ensure_ascii=False))
-    return plain if size <= MAX_VALUE else _description(value)
 
 
 class _Walk:
@@ -77,19 +80,19 @@ class _Walk:
         self._around: set[int] = set()  # the containers that the walk is in
 
     def plain(self, value: Any) -> Any:
-        if self._budget is not None:
-            self._budget -= 1
-            if self._budget < 0:
-                raise _TooLargeError
         if isinstance(value, Enum):
             value = value.value
+        if self._budget is not None:
+            self._budget -= _EACH + (len(value) if isinstance(value, str | bytes) else 0)
+            if self._budget < 0:
+                raise _TooLargeError
         if value is None:
             return None
         for kinds, make in _SCALARS:
             if isinstance(value, kinds):
                 return make(value)
         if id(value) in self._around or len(self._around) >= MAX_DEPTH:
-            return _description(value)
+            return self._describe(value)
         self._around.add(id(value))
         try:
             return self._container(value)
@@ -103,6 +106,11 @@ class _Walk:
             return {_key(key): self.plain(one) for key, one in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self.plain(one) for one in value]
+        return self._describe(value)
+
+    def _describe(self, value: Any) -> dict[str, Any]:
+        if self._budget is not None:
+            self._budget -= _DESCRIPTION
         return _description(value)
 
 

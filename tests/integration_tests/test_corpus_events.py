@@ -189,7 +189,7 @@ async def compare_all(llm: ChatVLLM, chosen: list[Record]) -> list[Any]:
     return await asyncio.gather(*(one(record) for record in chosen))
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("name", FILES)
 def test_every_record_over_http(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     chosen = records(name)
