@@ -4,7 +4,6 @@ Both readers hand what is said of calls to a `ToolCallAssembler`, which alone de
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -42,7 +41,7 @@ class _Message:
         self.start = start
         self.broken = False
         self._begun = False
-        self._calls = ToolCallAssembler(schemas, fields=True)
+        self._calls = ToolCallAssembler(schemas, fields=True, run_id=start.run_id)
         self._metadata: dict[str, Any] = {}
         self._finish_reason: str | None = None
         self._must_give_a_reason = False
@@ -57,11 +56,12 @@ class _Message:
             self._metadata.get("stop_reason") if "finish_reason" in self._metadata else None
         )
         finish = MessageFinish(
+            run_id=self.start.run_id,
             finish_reason=self._finish_reason,
             stop_reason=stop_reason if isinstance(stop_reason, str | int) else None,
             usage=self._usage,
         )
-        return self._of_run([*self._calls.close(self._finish_reason), finish])
+        return self._begin([*self._calls.close(self._finish_reason), finish])
 
     def abort(self, reason: str) -> list[ToolEvent]:
         """Say that the message broke off, or that it did not end.
@@ -69,7 +69,8 @@ class _Message:
         Args:
             reason: Why.
         """
-        return self._of_run([*self._calls.abort(reason), MessageError(error=reason)])
+        error = MessageError(run_id=self.start.run_id, error=reason)
+        return self._begin([*self._calls.abort(reason), error])
 
     def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
         self._metadata.update(metadata)
@@ -78,13 +79,11 @@ class _Message:
         self._finish_reason = reason or self._finish_reason
         return reason
 
-    def _of_run(self, events: list[Any]) -> list[ToolEvent]:
-        run_id = self.start.run_id
-        made = [replace(event, run_id=run_id) for event in events]
-        if not self._begun:
-            self._begun = True
-            return [self.start, *made]
-        return made
+    def _begin(self, events: list[Any]) -> list[ToolEvent]:
+        if self._begun:
+            return events
+        self._begun = True
+        return [self.start, *events]
 
 
 class MessageReader(_Message):
@@ -99,6 +98,7 @@ class MessageReader(_Message):
         """Start before the first chunk."""
         super().__init__(schemas, start)
         self._ids: dict[Any, str] = {}  # of the calls, by index
+        self._told: dict[str, Any] = {}  # the last chunk's metadata
 
     def feed(self, message: BaseMessage) -> list[ToolEvent]:
         """Take the next chunk.
@@ -109,24 +109,31 @@ class MessageReader(_Message):
         Returns:
             What became known, in order.
         """
-        events: list[Any] = _prose(message)
+        events: list[Any] = _prose(message, self.start.run_id)
         metadata = message.response_metadata
-        reason = self._read_metadata(metadata) if metadata else None
-        rejected = rejected_calls(metadata) if metadata else None
+        reason = rejected = None
+        if metadata and metadata != self._told:  # most chunks say the same of themselves
+            self._told = metadata
+            reason = self._read_metadata(metadata)
+            rejected = rejected_calls(metadata)
         if usage := getattr(message, "usage_metadata", None):
             self._usage = add_usage(self._usage, usage)
         delta = call_delta(message)
         if fragments := delta.get("tool_calls"):
-            delta = {**delta, "tool_calls": self._without_marks(fragments, rejected or {})}
+            delta["tool_calls"] = self._without_marks(fragments, rejected or {})
         if delta or reason is not None or rejected is not None:
             events += self._calls.feed(delta, finish_reason=reason, rejected=rejected)
-        return self._of_run(events)
+        return self._begin(events)
 
-    def _without_marks(self, fragments: Any, rejected: dict[str, str]) -> list[Any]:
+    def _without_marks(self, fragments: Any, rejected: dict[str, str]) -> Any:
         """Take off what `ChatVLLM` writes behind the arguments of what is no call."""
+        marked = bool(rejected)
         for fragment in fragments:
             if call_id := fragment.get("id"):
                 self._ids[fragment.get("index")] = call_id
+            marked = marked or fragment.get("type") == "invalid_tool_call"
+        if not marked:
+            return fragments
         return [self._without_mark(fragment, rejected) for fragment in fragments]
 
     def _without_mark(self, fragment: Any, rejected: dict[str, str]) -> Any:
@@ -184,15 +191,19 @@ class ProtocolReader(_Message):
                 # Its own words about what is no call are the best, and known on every road.
                 provider = (event.get("metadata") or {}).get("provider")
                 self._is_vllm = self._is_vllm or provider == "vllm"
-        return self._of_run(known)
+        return self._begin(known)
 
     def _piece(self, index: int, content: Mapping[str, Any]) -> list[Any]:
         """The start of a block and a delta say the same things in the same words."""
-        kind = content.get("type", "")
+        kind, run_id = content.get("type", ""), self.start.run_id
         if kind in ("text", "text-delta"):
-            return [TextDelta(text=text)] if (text := content.get("text")) else []
+            return [TextDelta(run_id=run_id, text=text)] if (text := content.get("text")) else []
         if kind in ("reasoning", "reasoning-delta"):
-            return [ReasoningDelta(text=text)] if (text := content.get("reasoning")) else []
+            return (
+                [ReasoningDelta(run_id=run_id, text=text)]
+                if (text := content.get("reasoning"))
+                else []
+            )
         if kind in ("tool-call-delta", "tool_call_chunk", "tool_call"):
             if content.get("args"):
                 self._written.add(index)
@@ -233,22 +244,22 @@ class ProtocolReader(_Message):
         reason = self._read_metadata(metadata)
         rejected = rejected_calls(metadata)
         events = self._calls.feed({}, finish_reason=reason, rejected=rejected)
-        return [*self._of_run(events), *self.close()]
+        return [*self._begin(events), *self.close()]
 
 
-def _prose(message: BaseMessage) -> list[Any]:
+def _prose(message: BaseMessage, run_id: str) -> list[Any]:
     if isinstance(message.content, str):
         events: list[Any] = []
         kwargs = message.additional_kwargs
         if kwargs and isinstance(thought := kwargs.get("reasoning_content"), str) and thought:
-            events.append(ReasoningDelta(text=thought))
+            events.append(ReasoningDelta(run_id=run_id, text=thought))
         if message.content:
-            events.append(TextDelta(text=message.content))
+            events.append(TextDelta(run_id=run_id, text=message.content))
         return events
     events = []
     for block in message.content_blocks if message.content else ():
         if block["type"] == "reasoning" and (thought := block.get("reasoning")):
-            events.append(ReasoningDelta(text=thought))
+            events.append(ReasoningDelta(run_id=run_id, text=thought))
         elif block["type"] == "text" and block["text"]:
-            events.append(TextDelta(text=block["text"]))
+            events.append(TextDelta(run_id=run_id, text=block["text"]))
     return events

@@ -224,6 +224,7 @@ class ToolCallAssembler:
             arguments as a whole, which is the value at the path `()`.
         passed: Whether a call may become ready early when a later one is being written, whatever
             its tool, instead of when its tool is read-only (rule 6).
+        run_id: Whose message it is, for the events, where there are several.
 
     Example:
         ```python
@@ -237,7 +238,7 @@ class ToolCallAssembler:
         ```
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a reader may ask for, by name
         self,
         tools: Mapping[str, ToolSpec] | None = None,
         *,
@@ -245,6 +246,7 @@ class ToolCallAssembler:
         fields: bool = False,
         starts: bool = False,
         passed: bool = False,
+        run_id: str = "",
     ) -> None:
         """Start before the first delta."""
         self._tools = tools
@@ -252,6 +254,7 @@ class ToolCallAssembler:
         self._fields = fields
         self._starts = starts
         self._passed = passed
+        self._run_id = run_id
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._by_wire_id: dict[str, _Call] = {}
@@ -322,7 +325,9 @@ class ToolCallAssembler:
             if call.error is None and call.args is not None:
                 self._be_ready(call, events, early=False)
                 call.finished = True
-                events.append(ToolCallFinish(id=call.id, name=call.name, args=call.args))
+                events.append(
+                    ToolCallFinish(run_id=self._run_id, id=call.id, name=call.name, args=call.args)
+                )
         for call in self._calls:
             if not call.finished:
                 self._invalidate(call, events)
@@ -456,7 +461,9 @@ class ToolCallAssembler:
             if call.id in self._by_id:
                 call.id = _make_id()
             self._by_id[call.id] = call
-            events.append(ToolCallStart(id=call.id, name=call.name, index=call.index))
+            events.append(
+                ToolCallStart(run_id=self._run_id, id=call.id, name=call.name, index=call.index)
+            )
             self._deliver(call, events)
 
     # What a piece of argument text means.
@@ -624,6 +631,7 @@ class ToolCallAssembler:
         call.ready = True
         events.append(
             ToolCallReady(
+                run_id=self._run_id,
                 id=call.id,
                 name=call.name,
                 args=call.args,
@@ -636,6 +644,7 @@ class ToolCallAssembler:
         call.finished = True
         events.append(
             ToolCallInvalid(
+                run_id=self._run_id,
                 id=call.id,
                 name=call.name,
                 args=call.gather(),
@@ -651,17 +660,21 @@ class ToolCallAssembler:
         if call.args is None and call.error is None and type(call.json.value) is not dict:
             return
         if text := "".join(call.undelivered):
-            events.append(ToolCallDelta(id=call.id, args=text))
+            events.append(ToolCallDelta(run_id=self._run_id, id=call.id, args=text))
         call.undelivered.clear()
         for kind, path, value in call.fields:
             if kind == "delta":
-                events.append(ArgumentDelta(id=call.id, path=path, text=value))
+                events.append(ArgumentDelta(run_id=self._run_id, id=call.id, path=path, text=value))
             elif not (path or self._starts):
                 continue
             elif kind == "finish":
-                events.append(ArgumentFinish(id=call.id, path=path, value=value))
+                events.append(
+                    ArgumentFinish(run_id=self._run_id, id=call.id, path=path, value=value)
+                )
             elif self._starts:
-                events.append(ArgumentStart(id=call.id, path=path, empty=value))
+                events.append(
+                    ArgumentStart(run_id=self._run_id, id=call.id, path=path, empty=value)
+                )
         call.fields.clear()
 
 
