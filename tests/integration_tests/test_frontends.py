@@ -75,7 +75,7 @@ def source(name: str, llm: ChatVLLM) -> Any:
 async def serve(recording: Recording) -> AsyncIterator[tuple[str, ReplayServer]]:
     """Serve every source in every protocol, until the end of the block."""
     async with ReplayServer([recording]) as replay:
-        llm = chat(replay, recording)
+        llm = chat(replay, recording, coalesce=False)  # so that calls are seen to grow
 
         async def sse(request: Request) -> StreamingResponse:
             body = to_sse(source(request.path_params["name"], llm))
