@@ -1,6 +1,8 @@
 """Streamed tool calls from vLLM for LangChain."""
 
+from langchain_toolstream._streamed import Streamed
 from langchain_toolstream.consume import ToolEvents, tool_events
+from langchain_toolstream.core.errors import CallRevokedError
 from langchain_toolstream.frontend import AI_SDK_HEADERS, to_ag_ui, to_ai_sdk, to_sse
 from langchain_toolstream.parser import ToolCallError, ToolStreamParser
 from langchain_toolstream.partial import PartialToolsParser, ToolCallView
@@ -16,10 +18,12 @@ from langchain_toolstream.vllm import (
 __all__ = [
     "AI_SDK_HEADERS",
     "ArtifactTool",
+    "CallRevokedError",
     "ChatVLLM",
     "FromArtifact",
     "PartialToolsParser",
     "RepetitionDetection",
+    "Streamed",
     "StructuredOutputs",
     "Timeline",
     "ToolCallError",

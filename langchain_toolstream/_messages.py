@@ -32,17 +32,25 @@ class MessageEvents:
         schemas: The bound tools by name; `None`: not known.
         reader: Who reads, for messages to people.
         fields: Whether to report the arguments field by field, from where each begins.
+        provisional: Whether to report calls whose tools read an argument while it is written.
 
     Attributes:
         trace: The message as a trace shows it; its calls are for the reader to fill in.
     """
 
     def __init__(
-        self, schemas: Mapping[str, ToolSpec] | None, *, reader: str, fields: bool = False
+        self,
+        schemas: Mapping[str, ToolSpec] | None,
+        *,
+        reader: str,
+        fields: bool = False,
+        provisional: bool = False,
     ) -> None:
         """Start before the first chunk."""
         self.trace = AIMessage(content="")
-        self._assembler = ToolCallAssembler(schemas, text=False, fields=fields, starts=fields)
+        self._assembler = ToolCallAssembler(
+            schemas, text=False, fields=fields, starts=fields, provisional=provisional
+        )
         self._reader = reader
         self._text: list[str] = []
         self._finish_reason: str | None = None

@@ -4,7 +4,7 @@
 input of one item, which the step fills as it reads; docs/decisions/0004 says why.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from itertools import chain
 from typing import Any, Protocol, TypeVar, cast
@@ -31,11 +31,17 @@ class Reading(Protocol[Out_co]):
         ...
 
 
+def _nothing() -> None:
+    pass
+
+
 def step(
     runnable: Runnable[Any, Out_co],
     reading: Reading[Out_co],
     items: Iterator[Any],
     config: RunnableConfig | None,
+    *,
+    leave: Callable[[], None] = _nothing,
     **kwargs: Any,
 ) -> Iterator[Out_co]:
     """Run a reading over a stream, as a parser.
@@ -47,6 +53,7 @@ def step(
         reading: What reads the stream.
         items: The stream.
         config: The configuration of the run.
+        leave: Called when nobody reads on, at the end or before.
         **kwargs: Passed on to the run.
 
     Yields:
@@ -66,6 +73,7 @@ def step(
             iter([reading.trace]), read, config, run_type="parser", **kwargs
         )
     finally:
+        leave()
         if close := getattr(items, "close", None):
             close()
 
@@ -75,6 +83,8 @@ async def astep(
     reading: Reading[Out_co],
     items: AsyncIterator[Any],
     config: RunnableConfig | None,
+    *,
+    leave: Callable[[], None] = _nothing,
     **kwargs: Any,
 ) -> AsyncIterator[Out_co]:
     """Run a reading over a stream, as `step` does.
@@ -84,6 +94,7 @@ async def astep(
         reading: See `step`.
         items: See `step`.
         config: See `step`.
+        leave: See `step`.
         **kwargs: See `step`.
 
     Yields:
@@ -116,5 +127,6 @@ async def astep(
             async for known in run:
                 yield known
     finally:
+        leave()
         if aclose := getattr(items, "aclose", None):
             await aclose()

@@ -14,8 +14,15 @@ from pydantic import PrivateAttr
 
 from langchain_toolstream._messages import MessageEvents
 from langchain_toolstream._steps import astep, step
+from langchain_toolstream._streamed import Streamed
 from langchain_toolstream.core.calls import ToolSpec
-from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
+from langchain_toolstream.core.events import (
+    ArgumentDelta,
+    CallEvent,
+    ToolCallInvalid,
+    ToolCallProvisional,
+    ToolCallReady,
+)
 from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
 
 Call = ToolCall | InvalidToolCall
@@ -53,7 +60,8 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
     `parser | tools.map()` runs each call once, and the sum of the stream is what `invoke` returns.
     A call is certain when the message has ended and nothing speaks against the call; the call of a
     read-only tool of a `ToolSet` comes as soon as its own arguments are complete, in the middle of
-    the message.
+    the message. The call of a tool with a `Streamed` argument comes while that argument is being
+    written, and holds a `Streamed` in its place.
 
     What looks like a call and is none (cut off, malformed, unknown, refused by the tool's schema,
     contradicted by later text) becomes an `InvalidToolCall` with `error` filled, behind the good
@@ -197,7 +205,8 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
             ToolCallError: Something is no call, with `on_invalid="raise"`; behind all good calls.
             IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
         """
-        return step(self, MessageReading(self._schemas, self.on_invalid), input, config, **kwargs)
+        reading = MessageReading(self._schemas, self.on_invalid, provisional=True)
+        return step(self, reading, input, config, leave=reading.leave, **kwargs)
 
     def atransform(
         self,
@@ -215,21 +224,27 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
         Returns:
             See `transform`.
         """
-        return astep(self, MessageReading(self._schemas, self.on_invalid), input, config, **kwargs)
+        reading = MessageReading(self._schemas, self.on_invalid, provisional=True)
+        return astep(self, reading, input, config, leave=reading.leave, **kwargs)
 
 
 class MessageReading:
     """One message on its way through the parser: the shared core of all that reads chunks."""
 
     def __init__(
-        self, schemas: Mapping[str, ToolSpec] | None, on_invalid: Literal["emit", "raise"]
+        self,
+        schemas: Mapping[str, ToolSpec] | None,
+        on_invalid: Literal["emit", "raise"],
+        *,
+        provisional: bool = False,
     ) -> None:
-        self._message = MessageEvents(schemas, reader="ToolStreamParser")
+        self._message = MessageEvents(schemas, reader="ToolStreamParser", provisional=provisional)
         self.trace = self._message.trace
         self._emit = on_invalid == "emit"
         self._calls: list[ToolCall] = []
         self._invalid: list[InvalidToolCall] = []
         self._taken = False
+        self._streamed: dict[str, Streamed[str]] = {}  # by call, until it is judged
 
     def feed(self, message: Any, /) -> list[list[Call]]:
         """Take a chunk, or the whole message, and return the calls that became certain."""
@@ -245,23 +260,50 @@ class MessageReading:
         if self._invalid and not self._emit:
             raise ToolCallError(self._calls, self._invalid)
 
+    def leave(self) -> None:
+        """Nobody reads on: let no tool wait for the rest of a text."""
+        for text in self._streamed.values():
+            text.fail("The message was interrupted before the call was confirmed.")
+
     def _take(self, events: list[CallEvent]) -> list[Call]:
         taken: list[Call] = []
         for event in events:
-            if isinstance(event, ToolCallReady):
+            if isinstance(event, ToolCallProvisional | ArgumentDelta):
+                taken += self._take_text(event)
+            elif isinstance(event, ToolCallReady):
                 call = tool_call(name=event.name, args=event.args, id=event.id)
+                if text := self._streamed.pop(event.id, None):
+                    self._forget(event.id)
+                    text.end()
+                else:
+                    taken.append(call)
                 self._calls.append(call)
-                taken.append(call)
             elif isinstance(event, ToolCallInvalid):
                 invalid = invalid_tool_call(
                     name=event.name, args=event.args, id=event.id, error=event.error
                 )
                 self._invalid.append(invalid)
+                if text := self._streamed.pop(event.id, None):
+                    text.fail(event.error)
                 if event.revoked:
-                    self._calls = [call for call in self._calls if call["id"] != event.id]
+                    self._forget(event.id)
                 if self._emit:
                     taken.append(invalid)
         self._taken = self._taken or bool(taken)
         self.trace.tool_calls = self._calls
         self.trace.invalid_tool_calls = self._invalid
         return taken
+
+    def _take_text(self, event: ToolCallProvisional | ArgumentDelta) -> list[Call]:
+        if isinstance(event, ArgumentDelta):
+            self._streamed[event.id].feed(event.text)
+            return []
+        text = self._streamed[event.id] = Streamed()
+        text.feed(event.text)
+        args = {**event.args, event.streamed: text}
+        call = tool_call(name=event.name, args=args, id=event.id)
+        self._calls.append(call)
+        return [call]
+
+    def _forget(self, call_id: str) -> None:
+        self._calls = [call for call in self._calls if call["id"] != call_id]

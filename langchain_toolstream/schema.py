@@ -36,6 +36,7 @@ from pydantic_core import (
     core_schema,
 )
 
+from langchain_toolstream._streamed import streamed_argument
 from langchain_toolstream.core.errors import JSONPath, format_path
 
 ToolLike = BaseTool | type | Callable[..., Any] | Mapping[str, Any]
@@ -55,6 +56,7 @@ class ToolSchema:
     Args:
         tool: Whatever `bind_tools` takes.
         read_only: Whether running it for nothing does no harm.
+        streams: Whether whoever runs the tool can run it while an argument is written.
         coerce: For a bare JSON schema, whether a value of another type passes where pydantic would
             convert it (`"3"` for an integer). Pydantic models always decide that themselves.
 
@@ -62,11 +64,19 @@ class ToolSchema:
         ValueError: The tool is a dict in no known form.
     """
 
-    def __init__(self, tool: ToolLike, *, read_only: bool = False, coerce: bool = False) -> None:
+    def __init__(
+        self,
+        tool: ToolLike,
+        *,
+        read_only: bool = False,
+        streams: bool = False,
+        coerce: bool = False,
+    ) -> None:
         """Compile what is needed to validate the tool's arguments."""
         self.read_only = read_only
         self.name = tool_name(tool)
         model, self._injected = _pydantic_model(tool)
+        self.streamed = streamed_argument(model) if streams and model is not None else None
         self._validate: Callable[[Any], Any]
         self._core_schema: Callable[[], CoreSchema]
         if model is not None:
@@ -161,7 +171,12 @@ def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[
     for tool in tools:
         if isinstance(tool, Mapping) and tool.get("type", "function") not in _FUNCTION_TYPES:
             continue
-        schema = ToolSchema(tool, read_only=_starts_early(tool), coerce=coerce)
+        schema = ToolSchema(
+            tool,
+            read_only=_starts_early(tool),
+            streams=isinstance(tool, _StartsEarly),
+            coerce=coerce,
+        )
         if schema.name in schemas:
             msg = f"Two tools are named {schema.name!r}; a call could not tell them apart."
             raise ValueError(msg)

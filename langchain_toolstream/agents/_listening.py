@@ -33,6 +33,8 @@ class _Spec:
     as good as ours.
     """
 
+    streamed = None  # ToolNode has whole arguments
+
     def __init__(self, schema: ToolSchema | None = None) -> None:
         self.read_only = schema is not None and schema.read_only
         self.requires_arguments = schema is not None and schema.requires_arguments

@@ -35,13 +35,17 @@ open ──root object closes──> closed ──message ends, nothing against 
    ready or already known to be none. A read never overtakes a write that the model put before it.
    A reader that cannot take a call back (`passed`) gets any tool's call in this way, but only when
    the arguments of a later one are being written: what truncation can spoil is the last call.
-7. **No repair**, with one exception that loses nothing: arguments that are a JSON string which
+7. **Provisional** is a call of a tool that reads an argument while it is written: from the moment
+   when all other arguments, optional ones too, are complete and valid and the text has begun. The
+   text ends when the call is ready; a call that turns out to be none is revoked. This is the one
+   exception to rule 6, by the word of the tool's author, who does nothing lasting before.
+8. **No repair**, with one exception that loses nothing: arguments that are a JSON string which
    holds the object that the tool's schema asks for.
 
-8. **Interrupted.** An error event, or an end without a finish reason, confirms nothing and raises.
+9. **Interrupted.** An error event, or an end without a finish reason, confirms nothing and raises.
    A whole, non-streamed answer that used up `max_tokens` was cut, whatever its finish reason says:
    vLLM says `tool_calls` there and leaves the cut parameter out.
-9. **Usage** is the last that came, never a sum. **Reasoning** is `reasoning` or
+10. **Usage** is the last that came, never a sum. **Reasoning** is `reasoning` or
    `reasoning_content`, never both.
 
 Nothing here branches on `finish_reason == "tool_calls"`: named tool choice says `stop`.
@@ -71,6 +75,7 @@ from langchain_toolstream.core.events import (
     ToolCallDelta,
     ToolCallFinish,
     ToolCallInvalid,
+    ToolCallProvisional,
     ToolCallReady,
     ToolCallStart,
 )
@@ -140,6 +145,11 @@ class ToolSpec(Protocol):
         """Whether any field is required, so that no arguments cannot mean `{}`."""
         ...
 
+    @property
+    def streamed(self) -> tuple[str, frozenset[str]] | None:
+        """The argument that the tool reads while it is written, and the names of all others."""
+        ...
+
     def validate(self, args: dict[str, Any]) -> str | None:
         """Say why the arguments do not fit, with the path, or nothing when they do."""
         ...
@@ -169,9 +179,10 @@ class _Call:
     """One call while it is written."""
 
     __slots__ = (
-        "args", "behind", "double_encoded", "error", "fields", "finished", "fragments", "halves",
-        "id", "index", "joined", "json", "length", "name", "pieces", "ready", "reported_invalid",
-        "root", "root_length", "spec", "started", "told", "undelivered", "wire_id", "wire_index",
+        "args", "begun", "behind", "complete", "double_encoded", "error", "fields", "finished",
+        "fragments", "halves", "id", "index", "joined", "json", "length", "name", "pieces",
+        "provisional", "ready", "reported_invalid", "root", "root_length", "spec", "started",
+        "told", "undelivered", "wire_id", "wire_index",
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
@@ -197,6 +208,9 @@ class _Call:
         self.error: str | None = None
         self.started = False
         self.ready = False
+        self.complete: set[str | int] = set()  # which arguments are, where one is streamed
+        self.begun = False  # the streamed one
+        self.provisional = False
         self.finished = False
         self.reported_invalid = False  # by another reader, perhaps without a reason
         self.told = False  # the error is another reader's
@@ -224,6 +238,7 @@ class ToolCallAssembler:
             arguments as a whole, which is the value at the path `()`.
         passed: Whether a call may become ready early when a later one is being written, whatever
             its tool, instead of when its tool is read-only (rule 6).
+        provisional: Whether to report `ToolCallProvisional` (rule 7).
         run_id: Whose message it is, for the events, where there are several.
 
     Example:
@@ -238,7 +253,7 @@ class ToolCallAssembler:
         ```
     """
 
-    def __init__(  # noqa: PLR0913 - what a reader may ask for, by name
+    def __init__(  # noqa: PLR0913 - what a reader may ask for
         self,
         tools: Mapping[str, ToolSpec] | None = None,
         *,
@@ -246,6 +261,7 @@ class ToolCallAssembler:
         fields: bool = False,
         starts: bool = False,
         passed: bool = False,
+        provisional: bool = False,
         run_id: str = "",
     ) -> None:
         """Start before the first delta."""
@@ -254,6 +270,8 @@ class ToolCallAssembler:
         self._fields = fields
         self._starts = starts
         self._passed = passed
+        self._provisional = provisional
+        self._streaming: list[_Call] = []  # what may become provisional
         self._run_id = run_id
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
@@ -295,6 +313,11 @@ class ToolCallAssembler:
                 self._refuse(call, str(reason), events, told=True)
         if is_truncating(finish_reason):
             self._cut_by = finish_reason
+        for call in self._streaming:
+            if call.provisional and call.error is not None and not call.finished:
+                self._invalidate(call, events)
+            elif self._cut_by is None:
+                self._announce_provisional(call, events)
         if self._cut_by is None:
             self._announce_early(events)
         return events
@@ -395,6 +418,8 @@ class ToolCallAssembler:
         if name and not call.name:
             call.name = name
             call.spec = self._tools.get(name) if self._tools is not None else None
+            if self._provisional and call.spec is not None and call.spec.streamed is not None:
+                self._streaming.append(call)
             if call.json.closed:
                 self._close_root(call)
         self._start(events)
@@ -488,6 +513,8 @@ class ToolCallAssembler:
             found = []
         if self._fields and isinstance(call.json.value, dict):
             call.fields += found
+        if self._streaming and call.spec is not None and call.spec.streamed is not None:
+            self._follow(call, found, call.spec.streamed[0])
         if error := call.json.error:
             kind = "too large" if isinstance(error, JSONLimitError) else "not JSON"
             call.error = f"The arguments are {kind}: {error}."
@@ -502,6 +529,19 @@ class ToolCallAssembler:
         self._close_root(call)
         if behind:
             self._read_behind(call, behind, events)
+
+    def _follow(self, call: _Call, found: list[JSONEvent], streamed: str) -> None:
+        """See which arguments are complete, and hand on what comes of the streamed one."""
+        for event in found:
+            kind, path, value = event
+            if len(path) != 1:
+                continue
+            if kind == "finish":
+                call.complete.add(path[0])
+            elif path[0] == streamed:
+                call.begun = call.begun or (kind == "start" and value == "")
+                if kind == "delta" and call.provisional and not self._fields:
+                    call.fields.append(event)
 
     def _close_root(self, call: _Call) -> None:
         root = call.json.value
@@ -571,7 +611,7 @@ class ToolCallAssembler:
             return
         call.error = reason
         call.told = call.told or told
-        if call.ready:
+        if call.ready or call.provisional:
             self._invalidate(call, events)
 
     def _end(self, call: _Call, events: list[CallEvent]) -> None:
@@ -617,6 +657,28 @@ class ToolCallAssembler:
                 self._be_ready(call, events, early=True)
             self._next_ready += 1
 
+    def _announce_provisional(self, call: _Call, events: list[CallEvent]) -> None:
+        """Rule 7."""
+        if call.provisional or call.error is not None or call.json.closed:
+            return
+        if call.reported_invalid or not call.started:
+            return
+        spec, root = call.spec, call.json.value
+        if spec is None or spec.streamed is None or not isinstance(root, dict):
+            return
+        streamed, others = spec.streamed
+        if not (call.begun and others <= call.complete):
+            return
+        args = {name: value for name, value in root.items() if name != streamed}
+        text = root.get(streamed, call.json.open_text)
+        if spec.validate({**args, streamed: text}) is not None:
+            call.begun = False  # it will be invalid; do not ask again
+            return
+        call.provisional = True
+        events.append(
+            ToolCallProvisional(id=call.id, name=call.name, args=args, streamed=streamed, text=text)
+        )
+
     def _may_be_early(self, call: _Call) -> bool:
         if self._passed:
             last = self._last_written
@@ -649,7 +711,7 @@ class ToolCallAssembler:
                 name=call.name,
                 args=call.gather(),
                 error=call.error or "",
-                revoked=call.ready,
+                revoked=call.ready or call.provisional,
             )
         )
 

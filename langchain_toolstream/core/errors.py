@@ -6,6 +6,7 @@ ToolStreamError
 │   ├── JSONSyntaxError                a character that may not stand where it stands
 │   ├── JSONIncompleteError            the text ended before the value did
 │   └── JSONLimitError                 deeper, longer or wider than we are willing to read
+├── CallRevokedError                   a tool was reading the text of a call that is none
 └── StreamInterruptedError             the server did not finish the message
     ├── ServerStreamError              it said so: an error event, or an event that is no JSON
     └── IncompleteStreamError          it just stopped: no finish reason
@@ -94,6 +95,13 @@ class JSONIncompleteError(JSONStreamError):
 
 class JSONLimitError(JSONStreamError):
     """Deeper, longer or wider than we are willing to read."""
+
+
+class CallRevokedError(ToolStreamError):
+    """A tool was reading an argument while it was written, and there was no call after all.
+
+    Raised inside the tool, which takes back what it did; whatever it returns is dropped.
+    """
 
 
 class StreamInterruptedError(ToolStreamError):

@@ -111,6 +111,23 @@ class ArgumentFinish(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallProvisional(_Event):
+    """A call whose tool may start to read one string while it is written, and do nothing lasting.
+
+    `args` are all other arguments, complete and valid; `streamed` is the name of the string, `text`
+    what has come of it. `ArgumentDelta`s at that path bring the rest, `ToolCallReady` the end, or
+    `ToolCallInvalid` takes the call back. Sent only to readers that asked for it.
+    """
+
+    type: Literal["tool-call-provisional"] = "tool-call-provisional"
+    id: str
+    name: str
+    args: dict[str, Any]
+    streamed: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallReady(_Event):
     """The call may be started now; sent once for every call that is ever to run.
 
@@ -144,8 +161,9 @@ class ToolCallInvalid(_Event):
     """What looked like a call is none, and must not run.
 
     `args` is the raw argument text, `error` says what is wrong, where, and what may be done.
-    `name` is empty when none was written. `revoked` is true when the call had been announced by
-    a `ToolCallReady`: whatever was started for it must be stopped and its result dropped.
+    `name` is empty when none was written. `revoked` is true when the call had been announced by a
+    `ToolCallReady` or a `ToolCallProvisional`: whatever was started for it must be stopped and its
+    result dropped.
     """
 
     type: Literal["tool-call-invalid"] = "tool-call-invalid"
@@ -232,6 +250,7 @@ CallEvent = (
     | ArgumentStart
     | ArgumentDelta
     | ArgumentFinish
+    | ToolCallProvisional
     | ToolCallReady
     | ToolCallFinish
     | ToolCallInvalid

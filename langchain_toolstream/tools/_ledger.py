@@ -35,7 +35,7 @@ class Entry:
         self.message: ToolMessage | None = None
         self.given_out = False
         self.refused = False
-        self.running = Running(call["id"])
+        self.running = Running(call["id"], call.get("args"))
         self.started_at: float | None = None
         self.producers: list[Entry] = []
 
@@ -114,10 +114,11 @@ class Ledger:
             self._answered.append(entry)
 
     def interrupt(self, error: Exception) -> None:
-        """The input broke. Only a read-only tool can have started before its call was confirmed.
+        """The input broke: stop what can have started before its call was confirmed.
 
-        A `ToolCallError` is no interruption: it comes behind the good calls of a message that has
-        ended, and says which of those that came early were none.
+        That is what is read-only, or reads an argument while it is written. A `ToolCallError` is
+        no interruption: it comes behind the good calls of a message that has ended, and says which
+        of those that came early were none.
         """
         if isinstance(error, ToolCallError):
             for call in error.invalid_tool_calls:
@@ -126,7 +127,8 @@ class Ledger:
             return
         for entry in self._entries:
             schema = self._caller.schemas.get(entry.call["name"])
-            if schema is not None and schema.read_only:
+            is_read_only = schema is not None and schema.read_only
+            if is_read_only or entry.running.is_provisional:
                 message = error_message(entry.call, INTERRUPTED_TEMPLATE.format(error=error))
                 self.answer(entry, message)
 

@@ -5,6 +5,8 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from langchain_toolstream._streamed import Streamed
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -22,16 +24,24 @@ class Running:
             outside, but a generator in it stops at its next `yield`.
         thread: What runs the tool, where that is a thread of ours.
         artifacts: Those that the call can reach, where its run has any.
+        streamed: The argument that the tool reads while it is written, where there is one.
     """
 
-    __slots__ = ("artifacts", "call_id", "stopped", "thread")
+    __slots__ = ("artifacts", "call_id", "stopped", "streamed", "thread")
 
-    def __init__(self, call_id: str | None = None) -> None:
+    def __init__(self, call_id: str | None = None, args: Any = None) -> None:
         """Nothing runs yet."""
+        values = args.values() if isinstance(args, dict) else ()
+        self.streamed = next((value for value in values if isinstance(value, Streamed)), None)
         self.call_id = call_id
         self.stopped = threading.Event()
         self.thread: Future[Any] | None = None
         self.artifacts: Artifacts | None = None
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether the call is not confirmed yet; its tool hears of it where it reads."""
+        return self.streamed is not None and not self.streamed.ended
 
     @property
     def holds_thread(self) -> bool:
@@ -47,6 +57,8 @@ class Running:
         if self.stopped.is_set():
             return
         self.stopped.set()
+        if self.streamed is not None:
+            self.streamed.fail("Nobody waits for the call any more.")
         if self.holds_thread:
             logger.warning(
                 "The tool %r (call %s) is not waited for any more, but it runs in a thread, which "

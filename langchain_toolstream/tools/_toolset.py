@@ -102,7 +102,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
                 msg = f"Two tools are named {tool.name!r}; a call could not tell them apart."
                 raise ValueError(msg)
             by_name[tool.name] = tool
-            self._schemas[tool.name] = ToolSchema(tool, read_only=is_read_only(tool))
+            self._schemas[tool.name] = ToolSchema(tool, read_only=is_read_only(tool), streams=True)
         check_names("read_only", names_in(read_only), by_name)
         limits = Limits(by_name, timeout=timeout, retries=retries, max_concurrency=max_concurrency)
         errors = ErrorPolicy(handle_tool_errors)

@@ -180,8 +180,10 @@ class Tasks:
         """Stop the tools of calls that were taken back; others may have waited for them."""
         for task, entry in self.entries.items():
             if entry.message is not None and not entry.running.stopped.is_set():
+                provisional = entry.running.is_provisional
                 entry.running.stop(entry.call["name"])
-                task.cancel()  # once: it may want to clean up
+                if not provisional:  # else it is told by the text that it reads
+                    task.cancel()  # once: it may want to clean up
         self._fill()
 
     async def leave(self) -> None:

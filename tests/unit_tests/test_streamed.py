@@ -1,0 +1,494 @@
+"""`Streamed`: a tool reads an argument while the model writes it, and takes back what was none."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langchain_core.tools import BaseTool, StructuredTool, tool
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from langchain_toolstream import (
+    CallRevokedError,
+    Streamed,
+    ToolCallError,
+    ToolSet,
+    ToolStreamParser,
+    artifact_tool,
+)
+from tests.unit_tests.scripted import Call, bad, chunk, comes_true, good, part, written
+
+PATIENCE = 5
+"""Seconds after which what a test waits for will not come any more."""
+
+TEXT = 'line "one"\nline é🎉\n' * 3
+WRITE = written(0, "a", "write", json.dumps({"path": "p", "content": TEXT}))
+END = chunk(finish_reason="tool_calls")
+CUT = chunk(finish_reason="length")
+
+
+class Writer:
+    """A tool, sync or async, that writes what it reads, and what became of each of its runs."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.pieces: list[str] = []
+        self.read = asyncio.Event()
+        self.thread_read = threading.Event()
+        self.ended = threading.Event()
+        self.outcomes: list[str] = []
+
+    def write(self, path: str, content: Streamed[str]) -> str:
+        """Write a file."""
+        self.runs += 1
+        try:
+            for piece in content:
+                self.pieces.append(piece)
+                self.thread_read.set()
+        except BaseException as error:
+            self.outcomes.append(type(error).__name__)
+            raise
+        finally:
+            self.ended.set()
+        self.outcomes.append("written")
+        return f"{path}: {len(''.join(self.pieces))}"
+
+    async def awrite(self, path: str, content: Streamed[str]) -> str:
+        """Write a file."""
+        self.runs += 1
+        try:
+            async for piece in content:
+                self.pieces.append(piece)
+                self.read.set()
+        except BaseException as error:
+            self.outcomes.append(type(error).__name__)
+            raise
+        self.outcomes.append("written")
+        return f"{path}: {len(''.join(self.pieces))}"
+
+    def tool(self, kind: str) -> BaseTool:
+        if kind == "sync":
+            return StructuredTool.from_function(self.write, name="write")
+        return StructuredTool.from_function(coroutine=self.awrite, name="write")
+
+
+both_kinds = pytest.mark.parametrize("kind", ["sync", "async"])
+
+
+async def says(*chunks: AIMessageChunk) -> AsyncIterator[AIMessageChunk]:
+    for one in chunks:
+        yield one
+
+
+async def a_list(batches: AsyncIterator[list[ToolMessage]]) -> list[ToolMessage]:
+    return [message async for messages in batches for message in messages]
+
+
+def seen(messages: list[ToolMessage]) -> list[tuple[str, str | None]]:
+    return [(m.tool_call_id, None if m.status == "error" else str(m.content)) for m in messages]
+
+
+class TestAChain:
+    @both_kinds
+    async def test_runs_the_tool_while_the_model_writes(self, kind: str) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool(kind)])
+
+        async def says_it() -> AsyncIterator[AIMessageChunk]:
+            for one in WRITE[: len(WRITE) // 2]:
+                yield one
+            if kind == "sync":
+                assert await asyncio.to_thread(writer.thread_read.wait, PATIENCE)
+            else:
+                await asyncio.wait_for(writer.read.wait(), PATIENCE)
+            assert TEXT.startswith("".join(writer.pieces))
+            for one in WRITE[len(WRITE) // 2 :]:
+                yield one
+            assert writer.outcomes == []  # not before the message has ended
+            yield END
+
+        messages = await a_list((ToolStreamParser(tools) | tools.map()).atransform(says_it()))
+        assert seen(messages) == [("a", f"p: {len(TEXT)}")]
+        assert (writer.runs, writer.outcomes) == (1, ["written"])
+        assert "".join(writer.pieces) == TEXT
+        assert len(writer.pieces) > 1
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    def test_runs_the_tool_while_the_model_writes_in_sync(self) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool("sync")])
+
+        def says_it() -> Iterator[AIMessageChunk]:
+            yield from WRITE[: len(WRITE) // 2]
+            assert writer.thread_read.wait(PATIENCE)
+            yield from WRITE[len(WRITE) // 2 :]
+            assert writer.outcomes == []
+            yield END
+
+        batches = (ToolStreamParser(tools) | tools.map()).transform(says_it())
+        assert seen(list(chain.from_iterable(batches))) == [("a", f"p: {len(TEXT)}")]
+        assert (writer.runs, writer.outcomes) == (1, ["written"])
+        assert "".join(writer.pieces) == TEXT
+
+    @both_kinds
+    async def test_behind_a_model_that_does_not_stream_has_it_in_one_piece(self, kind: str) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool(kind)])
+        call = good("a", "write", path="p", content=TEXT)
+        message = AIMessage("", tool_calls=[call])  # type: ignore[list-item]
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        assert seen(await whole.ainvoke(message)) == [("a", f"p: {len(TEXT)}")]
+        assert writer.pieces == [TEXT]
+
+    async def test_of_an_artifact_tool_needs_no_tool_set(self) -> None:
+        writer = Writer()
+        one = artifact_tool("write")(writer.awrite)
+        whole: Any = ToolStreamParser([one]) | one.map()
+        messages = await a_list(whole.atransform(says(*WRITE, END)))
+        assert seen(messages) == [("a", f"p: {len(TEXT)}")]
+        (call,) = next(ToolStreamParser([one]).transform(iter(WRITE)))
+        assert isinstance(call["args"]["content"], Streamed)
+
+    async def test_with_a_plain_list_waits_for_the_end(self) -> None:
+        """Whatever runs its calls could not take one back."""
+        parser = ToolStreamParser([Writer().tool("async")])
+        batches = [calls async for calls in parser.atransform(says(*WRITE, END))]
+        assert batches == [[good("a", "write", path="p", content=TEXT)]]
+
+    async def test_traces_the_text(self) -> None:
+        collector = RunCollectorCallbackHandler()
+        tools = ToolSet([Writer().tool("async")])
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        await a_list(whole.atransform(says(*WRITE, END), {"callbacks": [collector]}))
+        (traced,) = collector.traced_runs
+        (parsing,) = [run for run in traced.child_runs if run.run_type == "parser"]
+        assert parsing.inputs["input"].tool_calls == [good("a", "write", path="p", content=TEXT)]
+        assert parsing.inputs["input"].model_dump_json()
+
+
+class TestTheSumOfAStream:
+    def test_is_what_invoke_returns(self) -> None:
+        tools = ToolSet([Writer().tool("async")])
+        parser = ToolStreamParser(tools)
+        total: list[Call] = []
+        for calls in parser.transform(iter([*WRITE, END])):
+            total += calls
+        message = WRITE[0]
+        for one in [*WRITE[1:], END]:
+            message = message + one
+        assert total == parser.invoke(message)
+        assert parser.invoke(message) == total
+        assert isinstance(total[0]["args"]["content"], Streamed)  # type: ignore[index]
+        assert parser.invoke(message)[0]["args"]["content"].__class__ is str  # type: ignore[index]
+
+    def test_of_a_cut_call_has_it_first_as_a_call(self) -> None:
+        """As a revoked read-only call has."""
+        parser = ToolStreamParser(ToolSet([Writer().tool("async")]))
+        batches = list(parser.transform(iter([*WRITE, CUT])))
+        assert [(c["type"], c["id"]) for calls in batches for c in calls] == [
+            ("tool_call", "a"),
+            ("invalid_tool_call", "a"),
+        ]
+
+
+class TestACallThatIsNone:
+    """The iteration raises in the tool; whatever it makes of that, its answer is the error."""
+
+    @both_kinds
+    @pytest.mark.parametrize("on_invalid", ["emit", "raise"])
+    async def test_because_it_was_cut(self, kind: str, on_invalid: Any) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool(kind)])
+        whole: Any = ToolStreamParser(tools, on_invalid=on_invalid) | tools.map()
+        for chunks in ([*WRITE, CUT], [*WRITE[:-4], CUT]):
+            found: list[ToolMessage] = []
+            try:
+                async for messages in whole.atransform(says(*chunks)):
+                    found += messages
+            except ToolCallError:
+                assert on_invalid == "raise"
+            assert seen(found) == [("a", None)]
+        if kind == "sync":
+            assert await asyncio.to_thread(writer.ended.wait, PATIENCE)
+        assert await comes_true(lambda: len(writer.outcomes) == writer.runs)
+        assert set(writer.outcomes) == {"CallRevokedError"}
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    def test_because_it_was_cut_in_sync(self) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool("sync")])
+
+        def says_it() -> Iterator[AIMessageChunk]:
+            yield from WRITE
+            assert writer.thread_read.wait(PATIENCE)
+            yield CUT
+
+        batches = (ToolStreamParser(tools) | tools.map()).transform(says_it())
+        assert seen(list(chain.from_iterable(batches))) == [("a", None)]
+        assert writer.ended.wait(PATIENCE)
+        assert writer.outcomes == ["CallRevokedError"]
+
+    @both_kinds
+    async def test_because_later_text_contradicts_it(self, kind: str) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool(kind)])
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        chunks = [*WRITE, chunk(part('{"path": "q"}')), END]
+        assert seen(await a_list(whole.atransform(says(*chunks)))) == [("a", None)]
+        assert await comes_true(lambda: len(writer.outcomes) == writer.runs)
+        assert "written" not in writer.outcomes
+
+    async def test_because_the_stream_broke(self) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool("async")])
+
+        async def breaks() -> AsyncIterator[AIMessageChunk]:
+            for one in WRITE:
+                yield one
+            await asyncio.wait_for(writer.read.wait(), PATIENCE)
+            raise ConnectionError("gone")
+
+        batches = (ToolStreamParser(tools) | tools.map()).atransform(breaks())
+        assert seen(await asyncio.wait_for(anext(batches), PATIENCE)) == [("a", None)]
+        with pytest.raises(ConnectionError, match="gone"):
+            await anext(batches)
+        assert writer.outcomes == ["CallRevokedError"]
+
+    async def test_and_its_tool_may_clean_up(self) -> None:
+        """It is not cancelled on top of that."""
+        may_clean, cleaned = asyncio.Event(), asyncio.Event()
+        errors: list[str] = []
+
+        async def write(content: Streamed[str]) -> None:
+            """Write."""
+            try:
+                async for _ in content:
+                    pass
+            except CallRevokedError as error:
+                errors.append(str(error))
+                await asyncio.wait_for(may_clean.wait(), PATIENCE)
+                cleaned.set()
+
+        async def says_it() -> AsyncIterator[AIMessageChunk]:
+            for one in written(0, "a", "write", '{"content": "abcdef"}'):
+                yield one
+            yield CUT
+            may_clean.set()
+
+        tools = ToolSet([write])
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        assert seen(await a_list(whole.atransform(says_it()))) == [("a", None)]
+        assert cleaned.is_set()
+        assert "cut off" in errors[0]
+
+    @both_kinds
+    async def test_before_its_turn_never_starts(self, kind: str) -> None:
+        writer, gate, started = Writer(), asyncio.Event(), asyncio.Event()
+
+        @tool
+        async def wait() -> None:
+            """Wait."""
+            started.set()
+            await asyncio.wait_for(gate.wait(), PATIENCE)
+
+        async def says_it() -> AsyncIterator[AIMessageChunk]:
+            for one in written(0, "w", "wait", "{}"):
+                yield one
+            await asyncio.wait_for(started.wait(), PATIENCE)
+            for one in written(1, "a", "write", json.dumps({"path": "p", "content": TEXT})):
+                yield one
+            yield CUT
+            gate.set()
+
+        tools = ToolSet([wait, writer.tool(kind)], read_only=["wait"])
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        messages = await a_list(whole.atransform(says_it(), {"max_concurrency": 1}))
+        assert sorted(seen(messages)) == [("a", None), ("w", "null")]
+        assert writer.runs == 0
+
+
+class TestWhoStopsWhom:
+    @both_kinds
+    async def test_cancelling_the_consumer_frees_the_tool(self, kind: str) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool(kind)])
+
+        async def hangs() -> AsyncIterator[AIMessageChunk]:
+            for one in WRITE:
+                yield one
+            await asyncio.wait_for(asyncio.Event().wait(), PATIENCE)
+
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        consumer = asyncio.create_task(a_list(whole.atransform(hangs())))
+        if kind == "sync":
+            assert await asyncio.to_thread(writer.thread_read.wait, PATIENCE)
+        else:
+            await asyncio.wait_for(writer.read.wait(), PATIENCE)
+        consumer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await consumer
+        if kind == "sync":
+            assert await asyncio.to_thread(writer.ended.wait, PATIENCE)
+        assert len(writer.outcomes) == 1
+        assert writer.outcomes[0] in ("CallRevokedError", "CancelledError")
+        assert await comes_true(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+    def test_closing_the_iterator_frees_the_thread(self) -> None:
+        writer, text = Writer(), Streamed[str]()
+
+        def calls() -> Iterator[list[Call]]:
+            yield [good("a", "write", path="p", content=text)]
+            text.feed("some")
+            assert writer.thread_read.wait(PATIENCE)
+            yield [bad("b", "write")]
+
+        messages: Any = ToolSet([writer.tool("sync")]).map().transform(calls())
+        assert seen(next(messages)) == [("b", None)]
+        messages.close()
+        assert writer.ended.wait(PATIENCE)
+        assert writer.outcomes == ["CallRevokedError"]
+
+    def test_closing_the_parser_lets_no_one_wait(self) -> None:
+        calls: Any = ToolStreamParser(ToolSet([Writer().tool("sync")])).transform(iter(WRITE))
+        (call,) = next(calls)
+        calls.close()
+        with pytest.raises(CallRevokedError, match="interrupted"):
+            "".join(call["args"]["content"])
+
+    async def test_a_timeout_covers_the_writing(self) -> None:
+        writer = Writer()
+        tools = ToolSet([writer.tool("async")], timeout=0.05)
+
+        async def slow() -> AsyncIterator[AIMessageChunk]:
+            for one in WRITE:
+                yield one
+            assert await comes_true(lambda: bool(writer.pieces))
+            await asyncio.sleep(0.1)  # the clock under test is the tool's
+            yield END
+
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        messages = await a_list(whole.atransform(slow()))
+        assert seen(messages) == [("a", None)]
+        assert writer.outcomes == ["CancelledError"]
+
+
+def failed_text() -> Streamed[str]:
+    text: Streamed[str] = Streamed()
+    text.fail("none")
+    return text
+
+
+class TestTheText:
+    def test_can_be_read_twice_and_before_and_after(self) -> None:
+        text: Streamed[str] = Streamed()
+        text.feed("a")
+        text.feed("")
+        text.feed("b")
+        text.end()
+        assert ["".join(text), "".join(text)] == ["ab", "ab"]
+        assert text == "ab"
+        assert "ab" == text  # noqa: SIM300 - the other way round
+        assert text != "a"
+        assert text != 1
+        assert repr(text) == "Streamed('ab')"
+        assert repr(Streamed("x" * 100)) == f"Streamed('{'x' * 60}...')"
+
+    async def test_is_the_same_for_many_readers(self) -> None:
+        text: Streamed[str] = Streamed()
+
+        async def read() -> str:
+            return "".join([piece async for piece in text])
+
+        readers = [asyncio.create_task(read()) for _ in range(3)]
+        in_thread = asyncio.create_task(asyncio.to_thread(lambda: "".join(text)))
+        for piece in "abc":
+            await asyncio.sleep(0)
+            text.feed(piece)
+        text.end()
+        assert await asyncio.gather(*readers, in_thread) == ["abc"] * 4
+
+    async def test_that_has_ended_cannot_fail_and_the_other_way_round(self) -> None:
+        text: Streamed[str] = Streamed("a")
+        text.fail("too late")
+        assert "".join(text) == "a"
+        failed = failed_text()
+        failed.end()
+        assert not failed.ended
+        with pytest.raises(CallRevokedError, match="none"):
+            [piece async for piece in failed]
+
+    async def test_a_reader_that_was_cancelled_disturbs_no_one(self) -> None:
+        text: Streamed[str] = Streamed()
+        reader = asyncio.ensure_future(anext(aiter(text)))
+        await asyncio.sleep(0)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        text.feed("a")
+        text.end()
+        assert [piece async for piece in text] == ["a"]
+
+    async def test_is_not_waited_for_in_a_coroutine_by_for(self) -> None:
+        """It would stop the event loop that brings the text."""
+        with pytest.raises(RuntimeError, match="async for"):
+            next(iter(Streamed()))
+
+    def test_is_a_string_to_the_model(self) -> None:
+        parameters = convert_to_openai_tool(Writer().tool("sync"))["function"]["parameters"]
+        assert parameters["properties"]["content"] == {"type": "string"}
+        assert parameters["required"] == ["path", "content"]
+
+    @pytest.mark.parametrize("content", [1, None, ["a"], {"a": 1}])
+    def test_has_to_be_text(self, content: Any) -> None:
+        parser = ToolStreamParser(ToolSet([Writer().tool("sync")]))
+        args = json.dumps({"path": "p", "content": content})
+        (calls,) = parser.transform(iter([*written(0, "a", "write", args), END]))
+        assert [call["type"] for call in calls] == ["invalid_tool_call"]
+
+    def test_given_by_hand_is_read_at_once(self) -> None:
+        writer = Writer()
+        assert writer.tool("sync").invoke({"path": "p", "content": "abc"}) == "p: 3"
+
+    def test_of_two_arguments_at_once_is_an_error(self) -> None:
+        def two(a: Streamed[str], b: Streamed[str]) -> None:
+            """Read two."""
+
+        with pytest.raises(ValueError, match="one argument while it is written, not a, b"):
+            ToolSet([two])
+
+
+class TestAnAtomicWriter:
+    """The one in the docs: a file is there as a whole, or not at all."""
+
+    def tools(self, folder: Path) -> ToolSet:
+        @tool
+        async def write_file(path: str, content: Streamed[str]) -> str:
+            """Write a file."""
+            with TemporaryDirectory(dir=folder) as drafts:
+                draft = Path(drafts) / "draft"
+                with draft.open("w", encoding="utf-8") as file:
+                    async for piece in content:
+                        file.write(piece)
+                draft.replace(folder / path)
+            return f"Wrote {path}."
+
+        return ToolSet([write_file])
+
+    @pytest.mark.parametrize("stop_at", range(0, 30, 3))
+    async def test_leaves_nothing_wherever_it_is_cut(self, tmp_path: Path, stop_at: int) -> None:
+        tools = self.tools(tmp_path)
+        chunks = written(0, "a", "write_file", json.dumps({"path": "x.txt", "content": TEXT}))
+        whole: Any = ToolStreamParser(tools) | tools.map()
+        await a_list(whole.atransform(says(*chunks[:stop_at], CUT)))
+        assert os.listdir(tmp_path) == []  # noqa: PTH208 - in a coroutine, no method of a path
+        await a_list(whole.atransform(says(*chunks, END)))
+        assert os.listdir(tmp_path) == ["x.txt"]  # noqa: PTH208
+        assert (tmp_path / "x.txt").read_text(encoding="utf-8") == TEXT
