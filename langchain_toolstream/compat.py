@@ -507,6 +507,7 @@ class _SpecV1:
 
     read_only = False
     requires_arguments = False
+    streamed = None
 
     def __init__(self, model: Any) -> None:
         self._model = model
