@@ -171,7 +171,9 @@ class Caller:
                 async with timeout:
                     if _is_sync(tool):
                         return await self._in_thread(call, config, state, threads, **kwargs)
-                    return await self._await(call, tool, config, state, **kwargs)
+                    message = await self._await(call, tool, config, state, **kwargs)
+                # A coroutine may go on when it is cancelled; what it returns then comes too late.
+                return self.timed_out(call) if timeout.expired() else message
             except TimeoutError:
                 if not timeout.expired():  # the tool's own
                     raise
