@@ -142,6 +142,11 @@ class Growth:
             else:
                 self._finish(path, value)
 
+    @property
+    def shows_text(self) -> bool:
+        """Whether a string is being written that is shown while it grows."""
+        return self._text is not None and self._text.is_shown
+
     def complete(self, value: Any) -> None:
         """Take the whole value, if it has not come already."""
         if self._whole is UNKNOWN:

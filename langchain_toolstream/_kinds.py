@@ -316,7 +316,7 @@ class Scope:
         validator = SchemaValidator(schema, config)
         may_write = _calls(schema)
         if self._as_json:
-            return lambda value: validator.validate_json(to_json(value))
+            return lambda value: validator.validate_json(to_json(value, inf_nan_mode="constants"))
         if may_write:
             # A validator of the user's may write into what it is given.
             return lambda value: validator.validate_python(_copy(value))

@@ -13,10 +13,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.utils import AddableDict
 
+from langchain_toolstream._growth import Growth
 from langchain_toolstream._steps import astep, step
 from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
-from langchain_toolstream.core.json import JSONStream
+from langchain_toolstream.core.json import JSONEvent, JSONStream
 from langchain_toolstream.core.mark import without_mark
 from langchain_toolstream.vllm._answers import AnswerSchema
 
@@ -73,14 +74,17 @@ class TextForm:
 class JSONForm:
     """JSON of a schema. Growing, an object is shown each time that more of it is known.
 
-    A dict is shown from its first character on, an object of a class as soon as it validates.
-    Lists and texts are not shown before they are complete: what grows would be added up.
+    A dict is shown from its first character on, an object of a class with just the fields that are
+    known. Lists and texts are not shown before they are complete: what grows would be added up.
     """
 
     def __init__(self, schema: AnswerSchema | None, *, grows: bool) -> None:
         self._schema = schema
         self._grows = grows
         self._json = JSONStream()
+        self._is_class = schema is not None and schema.make is not None
+        kind = None if schema is None else schema.kind
+        self._growth = Growth(kind, lambda: self._json.open_text)
         self._shown: list[Any] = []
 
     def feed(self, text: str) -> list[Any]:
@@ -92,24 +96,27 @@ class JSONForm:
             return []
         if not (self._grows and events and isinstance(self._json.value, dict)):
             return []
-        so_far = self._json.snapshot()
-        if self._schema is not None and self._schema.make is not None:
-            try:
-                so_far = self._schema.read(so_far)
-            except ValueError:
-                return []
-        return self._show(so_far)
+        self._growth.feed(events)
+        if self._is_class and not (self._shown or any(path for _, path, _ in events)):
+            return []  # no field is known
+        moment = self._growth.moment()
+        so_far = moment.made() if self._is_class else moment.value()
+        if so_far is None or not (self._grew(events) or self._shown != [so_far]):
+            return []
+        self._shown = [so_far]
+        return self._shown
+
+    def _grew(self, events: list[JSONEvent]) -> bool:
+        """Whether more is known for certain, so that nothing needs to be compared."""
+        if not self._is_class:
+            return any(kind in {"start", "delta"} for kind, _, _ in events)
+        return self._growth.shows_text and events[-1][0] == "delta"
 
     def close(self) -> list[Any]:
         self._json.close()
         value = self._json.value
-        return self._show(value if self._schema is None else self._schema.read(value))
-
-    def _show(self, answer: Any) -> list[Any]:
-        if self._shown == [answer]:
-            return []
-        self._shown = [answer]
-        return self._shown
+        answer = value if self._schema is None else self._schema.read(value)
+        return [] if self._shown == [answer] else [answer]
 
 
 class AnswerParser(Runnable[AIMessage, Any]):

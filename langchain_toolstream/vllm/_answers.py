@@ -15,6 +15,7 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 from typing_extensions import is_typeddict
 
+from langchain_toolstream._kinds import Kind, Scope
 from langchain_toolstream.schema import describe, json_schema_validator, linear_pattern
 
 _HOLDERS = ("parameters", "schema", "input_schema")
@@ -42,6 +43,9 @@ class AnswerSchema:
     make: Callable[[str], Any] | None = None
     """Makes an object of JSON text. Without it the answer stays what JSON makes of it."""
 
+    kind: Kind | None = None
+    """What the object is while it is written, where that can be shown."""
+
     @classmethod
     def of(cls, schema: Any) -> Self:
         """Look at a schema.
@@ -65,15 +69,22 @@ class AnswerSchema:
             if isinstance(kind, type) and issubclass(kind, BaseModelV1):
                 return cls._of_type(kind, kind.schema(), _v1_maker(kind))
             adapter: TypeAdapter[Any] = TypeAdapter(kind)
-            return cls._of_type(kind, adapter.json_schema(), adapter.validate_json)
+            growing = Scope(adapter.core_schema, as_json=True).root()
+            return cls._of_type(kind, adapter.json_schema(), adapter.validate_json, growing)
         except (PydanticUserError, TypeError, NameError) as error:
             raise _unsupported(schema) from error
 
     @classmethod
-    def _of_type(cls, schema: Any, json: dict[str, Any], make: Callable[[str], Any]) -> Self:
+    def _of_type(
+        cls,
+        schema: Any,
+        json: dict[str, Any],
+        make: Callable[[str], Any],
+        kind: Kind | None = None,
+    ) -> Self:
         json = _without_titles(_with_its_root(json))
         name = getattr(schema, "__name__", "") if isinstance(schema, type) else ""
-        return cls._made(name, json.pop("description", None), json, make=make)
+        return cls._made(name, json.pop("description", None), json, make=make, kind=kind)
 
     @classmethod
     def _of_dict(cls, schema: dict[str, Any]) -> Self:

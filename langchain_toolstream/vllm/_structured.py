@@ -125,8 +125,9 @@ class VLLMStructures(VLLMRequests):
 
         Returns:
             A runnable that gives an object of the class, a member of the `Enum`, text, or what the
-            JSON says. It streams dicts that grow, objects as soon as they are valid, and pieces of
-            text; the last one is the answer.
+            JSON says. It streams dicts that grow, objects with just the fields that are known (see
+            `PartialToolsParser` for what is shown when), and pieces of text; the last one is the
+            answer.
 
         Raises:
             ValueError: The schema cannot be asked for by that method.

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum, IntEnum
 from functools import reduce
 from operator import add
@@ -35,6 +36,13 @@ class Pay(BaseModel):
 class PayV1(BaseModelV1):
     to: str
     amount: int
+
+
+class Order(BaseModel):
+    """What to pay."""
+
+    by: date
+    items: list[Pay]
 
 
 class PayDict(TypedDict):
@@ -460,6 +468,17 @@ class TestGrows:
                 "json_schema",
                 ['{"amount": 12', '50, "to": "', "al", 'ice"', "}"],
                 [Pay.model_construct(to=to, amount=1250) for to in ("", "al", "alice")],
+            ),
+            (
+                Order,
+                "json_schema",
+                ['{"by": "2026-01-', '02", "items": [{"to": "al', '", "amount": 1', "}]}"],
+                [
+                    Order.model_construct(
+                        by=date(2026, 1, 2), items=[Pay.model_construct(to="al")]
+                    ),
+                    Order(by=date(2026, 1, 2), items=[Pay(to="al", amount=1)]),
+                ],
             ),
             (list[int], "json_schema", ["[1", ", 2", "]"], [[1, 2]]),
             ("[a-z]+", "regex", ["a", "bc"], ["a", "bc"]),
