@@ -474,6 +474,7 @@ class TestGrows:
                 "json_schema",
                 ['{"by": "2026-01-', '02", "items": [{"to": "al', '", "amount": 1', "}]}"],
                 [
+                    Order.model_construct(),
                     Order.model_construct(
                         by=date(2026, 1, 2), items=[Pay.model_construct(to="al")]
                     ),
