@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCall, tool_call
 from langchain_core.tools import tool
 
-from benchmarks import client, contestants, eager, events
+from benchmarks import client, contestants, eager, events, views
 from benchmarks.contestants import OURS
 from benchmarks.measure import Rounds, Timed, feeding, iterating, seconds_since
 from benchmarks.report import Report, ratio, us, versions
@@ -61,6 +61,7 @@ def main() -> int:
     eager.eager(report, rounds=1 if options.quick else 2)
     client.client(rounds, report)
     events.events(report, rounds=3 if options.quick else 9)
+    views.views(rounds, report)
     if options.json:
         report.write(options.json, quick=options.quick)
     count = len(report.requirements)

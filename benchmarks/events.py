@@ -65,7 +65,7 @@ class Scripted(BaseChatModel):
 
 
 def events(report: Report, *, rounds: int) -> None:
-    report.title("8. tool_events, beside the same astream_events read raw: per delta")
+    report.title("10. tool_events, beside the same astream_events read raw: per delta")
     script = message_chunks(CALLS["W5"])
     parser = ToolStreamParser(TOOL_SET)
     with server() as url, asyncio.Runner() as runner:

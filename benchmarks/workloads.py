@@ -90,11 +90,15 @@ def _record(number: int) -> dict[str, Any]:
     }
 
 
+def records(count: int) -> Call:
+    return "WriteRecords", {"records": [_record(number) for number in range(count)]}
+
+
 CALLS: dict[str, list[Call]] = {
     "W1": [("Add", {"a": 3, "b": 12}), ("Weather", {"city": "Paris", "unit": "celsius"})],
     "W2": [one_string(10 * KB)],
     "W3": [one_string(100 * KB)],
-    "W4": [("WriteRecords", {"records": [_record(number) for number in range(200)]})],
+    "W4": [records(200)],
     "W5": [
         ("WriteFile", {"path": f"notes-{number}.md", "content": text(KB, str(number))})
         for number in range(16)

@@ -1,6 +1,6 @@
 """One message on its way: its calls as they become known, as views or as parts of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -75,9 +75,9 @@ class ViewReading:
         self._calls: dict[str, _Call] = {}
         self._invalid: list[InvalidToolCall] = []
 
-    def feed(self, message: Any, /) -> Iterator[Any]:
-        if events := self._message.feed(message):
-            yield from self._take(events)
+    def feed(self, message: Any, /) -> Iterable[Any]:
+        events = self._message.feed(message)
+        return self._take(events) if events else ()
 
     def close(self) -> Iterator[Any]:
         yield from self._take(self._message.close())
@@ -88,26 +88,30 @@ class ViewReading:
         """Which calls to raise an error about, at the end."""
         return [] if self._on_invalid == "emit" else self._invalid
 
-    def _take(self, events: list[CallEvent]) -> Iterator[Any]:
-        changed = [event.id for event in events if self._changes(event)]
-        yield from self._shown(changed)
+    def _take(self, events: list[CallEvent]) -> Iterable[Any]:
+        shown = self._shown([event.id for event in events if self._changes(event)])
         if self._on_invalid == "abort" and any(call.error for call in self._calls.values()):
-            rest = self._message.abort(_ABORTED)
-            yield from self._shown([event.id for event in rest if self._changes(event)])
-            raise ToolCallError(self.trace.tool_calls, self._invalid)
+            return self._abort(shown)
+        return shown
 
-    def _shown(self, changed: list[str]) -> Iterator[Any]:
+    def _abort(self, shown: list[Any]) -> Iterator[Any]:
+        """Give what there is to show, and raise."""
+        yield from shown
+        rest = self._message.abort(_ABORTED)
+        yield from self._shown([event.id for event in rest if self._changes(event)])
+        raise ToolCallError(self.trace.tool_calls, self._invalid)
+
+    def _shown(self, changed: list[str]) -> list[Any]:
         """What there is to show, now that more of some calls is known."""
-        for call_id in dict.fromkeys(changed):
-            yield self._calls[call_id].view()
+        return [self._calls[call_id].view() for call_id in dict.fromkeys(changed)]
 
     def _changes(self, event: CallEvent) -> bool:
         """Put what became known to its call. Returns whether there is something to see."""
+        if isinstance(event, ArgumentDelta):
+            return self._grow(self._calls[event.id], ("delta", event.path, event.text))
         if isinstance(event, ToolCallStart):
             return self._begin(event)
         call = self._calls[event.id]
-        if isinstance(event, ArgumentDelta):
-            return self._grow(call, ("delta", event.path, event.text))
         if isinstance(event, ArgumentStart):
             return self._grow(call, ("start", event.path, event.empty))
         if isinstance(event, ArgumentFinish):
@@ -208,10 +212,10 @@ class PartReading(ViewReading):
             self._come.append(event[2])
         return super()._grow(call, event)
 
-    def _shown(self, changed: list[str]) -> Iterator[Any]:
+    def _shown(self, changed: list[str]) -> list[Any]:
         del changed
         come, self._come = self._come, []
-        yield from come
+        return come
 
     def _to_raise(self) -> list[InvalidToolCall]:
         return [call for call in self._invalid if self._part.is_of(call["name"])]

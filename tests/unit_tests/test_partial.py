@@ -3,7 +3,8 @@
 import copy
 import dataclasses
 import pickle
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -679,3 +680,36 @@ def test_finished_is_a_set_of_paths() -> None:
     for wrong in ("to", ("to", 0), ("no",), (0,), None):
         assert wrong not in last.finished
     assert repr(last.finished) == "{$, $.to, $.amount}"
+
+
+class People(BaseModel):
+    """Collect people."""
+
+    people: list[Person] = []
+    note: str = ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lambda size: '{"note": "' + "word " * size + '"}',
+        lambda size: '{"people": [' + ", ".join([PERSON] * (size // 8)) + "]}",
+    ],
+    ids=["one string", "many records"],
+)
+def test_time_grows_with_the_length_of_the_stream(text: Callable[[int], str]) -> None:
+    """Four times the text may take no more than six times the time, every view looked at."""
+
+    def best_time(size: int) -> float:
+        chunks = [*written(0, "call_1", "People", text(size), size=5), END]
+        parser = PartialToolsParser([People])
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            for view in parser.transform(iter(chunks)):
+                _ = view.args, view.model
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    best_time(100)
+    assert best_time(8_000) / best_time(2_000) < 6
