@@ -23,7 +23,7 @@ class write_file(BaseModel):  # noqa: N801 - the name of the recorded tool
 class Elsewhere(write_file):
     """Write a file, but not where the model wants to."""
 
-    path: Annotated[str, Field(pattern=r"^/tmp/")]
+    path: Annotated[str, Field(pattern=r"^notes/")]
 
 
 Elsewhere.__name__ = "write_file"

@@ -712,4 +712,4 @@ def test_time_grows_with_the_length_of_the_stream(text: Callable[[int], str]) ->
         return min(times)
 
     best_time(100)
-    assert best_time(8_000) / best_time(2_000) < 6
+    assert best_time(4_000) / best_time(1_000) < 6
