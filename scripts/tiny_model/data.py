@@ -10,7 +10,7 @@ import random
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 ADD, MULTIPLY = ("add", ("a", "b")), ("multiply", ("a", "b"))
 WEATHER, SEARCH = ("get_weather", ("city",)), ("search", ("query",))
@@ -104,17 +104,6 @@ class Example:
     """Names, and arguments as JSON text."""
     thought: str | None = None
 
-    @property
-    def answer(self) -> str:
-        """What the model writes after the prompt."""
-        thought = "" if self.thought is None else f"{self.thought}\n</think>\n\n"
-        blocks = [
-            f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
-            for name, arguments in self.calls
-        ]
-        # vLLM's grammar for forced calls has nothing between two of them.
-        return thought + self.text + "".join(blocks)
-
 
 @dataclass(slots=True)
 class _Request:
@@ -124,15 +113,37 @@ class _Request:
     calls: list[tuple[str, str]] = field(default_factory=list)
     tools: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     text: str = ""
+    by_name: bool = False
+    """Whether it cannot be answered without its tools."""
 
 
 class Generator:
     """Makes examples from a seed; for training, or with `evaluate` from what is held out."""
 
+    weights: ClassVar[dict[str, int]] = {
+        "one calculation": 8,
+        "two calculations": 18,
+        "three calculations": 12,
+        "weather": 10,
+        "search": 4,
+        "write a file": 5,
+        "dictated call": 9,
+        "two requests": 9,
+        "three requests": 6,
+        "echo": 3,
+        "talk": 3,
+        "no tool for it": 4,
+        "after results": 10,
+        "with thinking": 10,
+        "later in a talk": 4,
+    }
+    """The kinds of examples, as often as they are drawn."""
+
     def __init__(self, seed: int, *, evaluate: bool = False) -> None:
         """Start at the beginning of the seed's sequence."""
         self._random = random.Random(seed)
         self._evaluate = evaluate
+        self._weather_tool = WEATHER
 
     def copying(self) -> Example:
         """An example of nothing but copying, for the beginning."""
@@ -141,14 +152,8 @@ class Generator:
 
     def mixed(self) -> Example:
         """An example of any kind, as often as it is hard."""
-        kinds = list(self.kinds())
-        weights = [_WEIGHTS[kind] for kind in kinds]
-        return self.of_kind(self._random.choices(kinds, weights)[0])
-
-    @staticmethod
-    def kinds() -> tuple[str, ...]:
-        """The kinds of examples, as the evaluation lists them."""
-        return tuple(_WEIGHTS)
+        (kind,) = self._random.choices(list(self.weights), list(self.weights.values()))
+        return self.of_kind(kind)
 
     def of_kind(self, kind: str) -> Example:
         """An example of one kind."""
@@ -255,8 +260,9 @@ class Generator:
         count = self._random.choices([1, 2, 3, 4], [4, 3, 4, 1])[0]
         cities: list[str] = self._held(lambda: tuple(self._city() for _ in range(count)))
         form = self._random.choices(_WEATHER, [4] + [1] * (len(_WEATHER) - 1))[0]
-        calls = [("get_weather", _json({"city": city})) for city in cities]
-        return _Request(form.format(_and(cities)), calls, [WEATHER])
+        name, (key,) = self._weather_tool
+        calls = [(name, _json({key: city})) for city in cities]
+        return _Request(form.format(_and(cities)), calls, [self._weather_tool])
 
     def _search(self) -> _Request:
         query = self._held(lambda: self._words(1, 4))
@@ -318,7 +324,7 @@ class Generator:
         make = self._random.choice([self._calculation, self._weather, self._search, self._write])
         requests = [make() for _ in range(self._random.choice([1, 1, 2]))]
         wanted = {name for request in requests for name, _ in request.tools}
-        tools = [tool for tool in TOOLS if tool[0] not in wanted]
+        tools = [tool for tool in self._known() if tool[0] not in wanted]
         tools = self._random.sample(tools, self._random.randint(0, len(tools)))
         return Example(
             kind="no tool for it",
@@ -443,15 +449,16 @@ class Generator:
 
     def _tools(self, requests: list[_Request]) -> list[tuple[str, tuple[str, ...]]]:
         """Those that the requests need, and some that they do not, in any order."""
+        known = self._known()
         # A dictated call may name a tool that is not there, as models do.
         wanted = {
             tool[0]: tool
             for request in requests
             for tool in request.tools
-            if tool in TOOLS or self._random.random() < 0.8
+            if tool in known or request.by_name or self._random.random() < 0.8
         }
-        names = wanted | {tool[0]: tool for tool in TOOLS if tool[0] in wanted}
-        others = [tool for tool in TOOLS if tool[0] not in names]
+        names = wanted | {tool[0]: tool for tool in known if tool[0] in wanted}
+        others = [tool for tool in known if tool[0] not in names]
         for tool in self._random.sample(others, self._random.randint(0, len(others))):
             names[tool[0]] = tool
         if self._random.random() < 0.2:
@@ -462,24 +469,9 @@ class Generator:
             self._random.shuffle(tools)
         return tools
 
+    def _known(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [self._weather_tool if tool is WEATHER else tool for tool in TOOLS]
 
-_WEIGHTS = {
-    "one calculation": 8,
-    "two calculations": 18,
-    "three calculations": 12,
-    "weather": 10,
-    "search": 4,
-    "write a file": 5,
-    "dictated call": 9,
-    "two requests": 9,
-    "three requests": 6,
-    "echo": 3,
-    "talk": 3,
-    "no tool for it": 4,
-    "after results": 10,
-    "with thinking": 10,
-    "later in a talk": 4,
-}
 
 _PLUS = (
     "What is {a} + {b}?",

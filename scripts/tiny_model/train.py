@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from data import Example, Generator
+from data import Example
+from formats import FORMATS, Format
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import (
@@ -32,7 +33,6 @@ THINK = ("<think>", "</think>")
 VOCABULARY = 700
 HIDDEN, LAYERS, HEADS, HEAD = 128, 4, 4, 32
 
-STEPS = 2600
 MUON_RATE, ADAMW_RATE = 4e-3, 3e-3
 # Of all steps, those before the rate falls, and those with examples of nothing but copying.
 LEVEL, COPYING = 0.3, 0.07
@@ -45,7 +45,7 @@ ANSWER_TOKENS = 2000
 PIECES = r'\{"|":|",|"\}|\p{L}+|\p{N}|\s|.'
 
 
-def make_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+def make_tokenizer(form: Format, seed: int) -> PreTrainedTokenizerFast:
     """Train the tokenizer on examples."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -62,17 +62,15 @@ def make_tokenizer(seed: int) -> PreTrainedTokenizerFast:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    generator = Generator(seed)
+    generator = form.generator(seed)
     examples = [generator.mixed() for _ in range(5000)]
-    texts = [text for e in examples for text in (render(e), e.answer)]
+    texts = [text for e in examples for text in (render(e, form), form.answer(e))]
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
     tokenizer.add_tokens([AddedToken(t, normalized=False) for t in (*MARKERS, *THINK)])
-    wrapped = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
-    wrapped.chat_template = TEMPLATE.read_text()
-    return wrapped
 
 
 def make_model(seed: int, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -149,10 +147,11 @@ SHAPES = ((56, 112), (36, 176), (24, 256), (14, 448))
 class Batches:
     """Batches of examples: token ids, and which of them are answers."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, form: Format, seed: int) -> None:
         """Draw examples from a seed."""
-        self._tokenizer = tokenizer
-        self._generator = Generator(seed)
+        self.tokenizer = tokenizer
+        self.format = form
+        self._generator = form.generator(seed)
         self._random = random.Random(seed)
         self._waiting: list[list[tuple[list[int], int]]] = [[] for _ in SHAPES]
 
@@ -162,14 +161,14 @@ class Batches:
             for (rows, length), waiting in zip(SHAPES, self._waiting, strict=True):
                 if len(waiting) >= rows:
                     batch = [waiting.pop() for _ in range(rows)]
-                    return pad(batch, length, self._tokenizer.pad_token_id)
+                    return pad(batch, length, self.tokenizer.pad_token_id)
             examples = [
                 self._generator.copying()
                 if self._random.random() < copying
                 else self._generator.mixed()
                 for _ in range(64)
             ]
-            for ids, prompt in encode(self._tokenizer, examples):
+            for ids, prompt in encode(self.tokenizer, self.format, examples):
                 for (_, length), waiting in zip(SHAPES, self._waiting, strict=True):
                     if len(ids) <= length:
                         waiting.append((ids, prompt))
@@ -189,18 +188,18 @@ def pad(
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, examples: list[Example]
+    tokenizer: PreTrainedTokenizerFast, form: Format, examples: list[Example]
 ) -> list[tuple[list[int], int]]:
     """Token ids of each prompt with its answer, and the length of the prompt."""
-    prompts = [render(example) for example in examples]
-    answers = [example.answer + END for example in examples]
+    prompts = [render(example, form) for example in examples]
+    answers = [form.answer(example) + END for example in examples]
     ids = [e.ids for e in tokenizer.backend_tokenizer.encode_batch(prompts + answers)]
     return [
         (p + a, len(p)) for p, a in zip(ids[: len(examples)], ids[len(examples) :], strict=True)
     ]
 
 
-def render(example: Example) -> str:
+def render(example: Example, form: Format) -> str:
     """The prompt, as the chat template writes it; that they agree is checked once per run."""
     parts = []
     system = "".join(m["content"] + "\n" for m in example.messages if m["role"] == "system")
@@ -220,13 +219,11 @@ def render(example: Example) -> str:
         elif role != "system":
             if last == "tool":
                 parts.append(f"{END}\n")
-            calls = [
-                f'<tool_call>\n{{"name": "{call["function"]["name"]}", "arguments": '
-                f"{json.dumps(call['function']['arguments'], ensure_ascii=False)}}}\n</tool_call>"
-                for call in message.get("tool_calls", ())
-            ]
-            text = message["content"] + "".join(calls)
-            parts.append(f"<|im_start|>{role}\n{text}{END}\n")
+            functions = [call["function"] for call in message.get("tool_calls", ())]
+            calls = form.calls(
+                (one["name"], json.dumps(one["arguments"], ensure_ascii=False)) for one in functions
+            )
+            parts.append(f"<|im_start|>{role}\n{message['content']}{calls}{END}\n")
         last = role
     if last == "tool":
         parts.append(f"{END}\n")
@@ -238,14 +235,17 @@ def render(example: Example) -> str:
 
 @torch.no_grad()
 def right_answers(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, examples: list[Example]
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    form: Format,
+    examples: list[Example],
 ) -> list[bool]:
     """Which examples are answered exactly right, at temperature 0.
 
     They are if each token is the likeliest one behind the prompt and those before it.
     """
     right = []
-    encoded = encode(tokenizer, examples)
+    encoded = encode(tokenizer, form, examples)
     for start in range(0, len(encoded), 20):
         rows = encoded[start : start + 20]
         inputs, labels = pad(rows, max(len(ids) for ids, _ in rows), tokenizer.pad_token_id)
@@ -255,20 +255,18 @@ def right_answers(
 
 
 def evaluate(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, form: Format, count: int
 ) -> dict[str, float]:
     """By kind, the share of held-out examples that are answered exactly right."""
-    generator = Generator(7, evaluate=True)
-    return {
-        kind: sum(right_answers(model, tokenizer, [generator.of_kind(kind) for _ in range(count)]))
-        / count
-        for kind in generator.kinds()
-    }
+    generator = form.generator(7, evaluate=True)
+    shares = {}
+    for kind in generator.weights:
+        examples = [generator.of_kind(kind) for _ in range(count)]
+        shares[kind] = sum(right_answers(model, tokenizer, form, examples)) / count
+    return shares
 
 
-def train(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int
-) -> None:
+def train(model: LlamaForCausalLM, batches: Batches, *, steps: int, copying: float) -> None:
     """Train with Muon for the matrices and AdamW for the rest."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
@@ -278,10 +276,9 @@ def train(
     adamw = torch.optim.AdamW(others, lr=ADAMW_RATE, betas=(0.9, 0.98), weight_decay=0.0)
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, _rate(steps)) for o in (muon, adamw)]
     forward = torch.compile(model.model, dynamic=False)
-    batches = Batches(tokenizer, seed)
     began, losses = time.monotonic(), []
     for step in range(1, steps + 1):
-        inputs, labels = batches.draw(copying=max(0, 1 - step / steps / COPYING))
+        inputs, labels = batches.draw(copying=max(0, 1 - step / steps / copying) if copying else 0)
         wanted = labels != -100  # what cross_entropy ignores
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model.lm_head(forward(inputs).last_hidden_state[wanted])
@@ -298,7 +295,7 @@ def train(
             seconds = time.monotonic() - began
             print(f"{step:5} {seconds:6.0f} s  loss {sum(losses[-50:]) / 50:.4f}", flush=True)
         if step % 300 == 0:
-            shares = evaluate(model, tokenizer, 20)
+            shares = evaluate(model, batches.tokenizer, batches.format, 20)
             print("      " + ", ".join(f"{kind} {s:.0%}" for kind, s in shares.items()), flush=True)
 
 
@@ -312,9 +309,9 @@ def _rate(steps: int) -> Callable[[int], float]:
     return rate
 
 
-def check_template(tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+def check_template(tokenizer: PreTrainedTokenizerFast, form: Format, seed: int) -> None:
     """See that `render`, which is fast, writes what the chat template writes."""
-    generator = Generator(seed)
+    generator = form.generator(seed)
     for example in (generator.mixed() for _ in range(500)):
         rendered = tokenizer.apply_chat_template(
             example.messages,
@@ -323,9 +320,20 @@ def check_template(tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
             enable_thinking=example.thought is not None,
             tokenize=False,
         )
-        if rendered != render(example):
-            msg = f"the chat template writes {rendered!r}, training has {render(example)!r}"
+        if rendered != (expected := render(example, form)):
+            msg = f"the chat template writes {rendered!r}, training has {expected!r}"
             raise AssertionError(msg)
+
+
+def template(name: str) -> str:
+    """The chat template of a format."""
+    return f"{{%- set format = {name!r} -%}}\n{TEMPLATE.read_text()}"
+
+
+def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Read a model back."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:
@@ -339,24 +347,32 @@ def main() -> None:
     """Train and evaluate, or only evaluate."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("output", type=Path, help="the model's folder")
+    parser.add_argument("--format", choices=FORMATS, default="hermes", help="how calls are written")
+    parser.add_argument("--start", type=Path, help="a model's folder to start from, not from noise")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--evaluate", action="store_true", help="do not train, read the folder")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     _keep_memory()
+    form: Format = FORMATS[arguments.format]
     if not arguments.evaluate:
-        tokenizer = make_tokenizer(arguments.seed)
-        check_template(tokenizer, arguments.seed)
-        model = make_model(arguments.seed, tokenizer)
-        train(model, tokenizer, arguments.steps, arguments.seed)
+        if arguments.start:
+            model, tokenizer = load(arguments.start)
+        else:
+            tokenizer = make_tokenizer(form, arguments.seed)
+            model = make_model(arguments.seed, tokenizer)
+        tokenizer.chat_template = template(arguments.format)
+        check_template(tokenizer, form, arguments.seed)
+        batches = Batches(tokenizer, form, arguments.seed)
+        copying = 0 if arguments.start else COPYING
+        train(model, batches, steps=arguments.steps or form.steps, copying=copying)
         # Half the size on disk; what is evaluated is what was rounded.
         save(model.half(), tokenizer, arguments.output)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.output)
-    model = AutoModelForCausalLM.from_pretrained(arguments.output, dtype=torch.float32)
+    model, tokenizer = load(arguments.output)
     print("| held-out examples of | exactly right |\n| --- | ---: |")
-    for kind, share in evaluate(model, tokenizer, 200).items():
+    for kind, share in evaluate(model, tokenizer, form, 200).items():
         print(f"| {kind} | {share:.1%} |", flush=True)
 
 
