@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.vllm_cpu.server import VLLMServer
+from scripts.vllm_cpu.server import PARSERS, VLLMServer
 
 SEEDS = Path(__file__).parents[2] / "docs" / "examples" / "seeds"
 
@@ -65,7 +65,8 @@ def test_runs(script: str) -> None:
         assert text in found
 
 
-@pytest.mark.timeout(300)  # Perhaps it has to wait for the server.
+@pytest.mark.parametrize("vllm_server", PARSERS[:1], indirect=True, scope="session")
+@pytest.mark.timeout(600)  # Perhaps it has to wait for the server.
 def test_the_round_trip_on_a_real_server(vllm_server: VLLMServer) -> None:
     script = SEEDS / "client_with_tools.py"
     found = printed(str(script), VLLM_API_BASE=vllm_server.base_url)

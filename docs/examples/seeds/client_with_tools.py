@@ -9,7 +9,7 @@ from langchain_toolstream import ChatVLLM, ToolSet, ToolStreamParser
 llm = ChatVLLM(temperature=0)  # takes the first of these models
 
 print("# Models:")
-print([model.id for model in llm.root_client.models.list()])
+print([card.id for card in llm.list_models()])
 
 
 def get_current_weather(
