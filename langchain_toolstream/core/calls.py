@@ -676,7 +676,14 @@ class ToolCallAssembler:
             return
         call.provisional = True
         events.append(
-            ToolCallProvisional(run_id=self._run_id, id=call.id, name=call.name, args=args, streamed=streamed, text=text)
+            ToolCallProvisional(
+                run_id=self._run_id,
+                id=call.id,
+                name=call.name,
+                args=args,
+                streamed=streamed,
+                text=text,
+            )
         )
 
     def _may_be_early(self, call: _Call) -> bool:
