@@ -15,8 +15,9 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 from typing_extensions import is_typeddict
 
+from langchain_toolstream._json_schema import json_schema_validator, linear_pattern
 from langchain_toolstream._kinds import Kind, Scope
-from langchain_toolstream.schema import describe, json_schema_validator, linear_pattern
+from langchain_toolstream.schema import describe
 
 _HOLDERS = ("parameters", "schema", "input_schema")
 _CONSTRAINTS = frozenset(

@@ -110,8 +110,9 @@ def _check_salt(salt: SecretStr | str) -> SecretStr:
 class VLLMFields(BaseModel):
     """The fields of a request that are vLLM's own. `None` is not sent: the server decides."""
 
-    # A value that is refused may stand beside a key, or be a secret itself.
-    model_config = ConfigDict(hide_input_in_errors=True)
+    # A value that is refused may stand beside a key, or be a secret itself. No object is made of
+    # the halves of `ChatVLLM`: a validator for each would only make the import slower.
+    model_config = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
     # Sampling.
 

@@ -17,7 +17,7 @@ from langchain_core.language_models import LangSmithParams, ModelProfile
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_protocol.protocol import MessagesData
-from pydantic import Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, SecretStr, model_validator
 
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
@@ -165,6 +165,8 @@ class ChatVLLM(VLLMServerSide):
             come, its unfinished calls among the invalid ones. `max_retries` counts before that
             alone: an answer that has begun is never asked for again.
     """
+
+    model_config = ConfigDict(defer_build=False)
 
     model_name: str = Field(default="", alias="model")
     """Name of the model. Empty: the first that the server has."""

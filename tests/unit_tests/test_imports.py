@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
     "_streamed": {"core"},
-    "schema": {"core", "_streamed"},
+    "_json_schema": set(),
+    "schema": {"core", "_json_schema", "_streamed"},
     "_kinds": {"core", "schema"},
     "_growth": {"core", "schema", "_kinds"},
     "_steps": set(),
@@ -24,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "parser": {"core", "schema", "_steps", "_messages", "_streamed"},
     "partial": {"core", "schema", "_steps", "_messages", "_kinds", "_growth", "parser"},
     "compat": {"core", "schema", "_steps", "_messages", "_kinds", "_growth", "parser"},
-    "vllm": {"core", "schema", "_steps", "_kinds", "_growth"},
+    "vllm": {"core", "_json_schema", "schema", "_steps", "_kinds", "_growth"},
     "tools": {"core", "schema", "parser", "partial", "_streamed"},
     "consume": {"core", "schema", "_messages", "parser", "partial"},
     "frontend": {"core"},
