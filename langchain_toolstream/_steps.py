@@ -1,132 +1,177 @@
-"""The run of a streaming step: one loop for sync and one for async.
+"""Steps that read a stream: one loop for sync and one for async.
 
 `Runnable._transform_stream_with_config` makes the run, its context and its events. Here it gets an
 input of one item, which the step fills as it reads; docs/decisions/0004 says why.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from itertools import chain
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
+Out = TypeVar("Out")
 Out_co = TypeVar("Out_co", covariant=True)
 
 
-class Reading(Protocol[Out_co]):
+class Reading(Generic[Out_co]):
     """What reads one stream, piece by piece."""
 
-    @property
-    def trace(self) -> Any:
-        """The input as the trace is to show it; complete when the stream has ended."""
-        ...
+    trace: Any
+    """The input as the trace is to show it; complete when the stream has ended."""
 
     def feed(self, item: Any, /) -> Iterable[Out_co]:
         """Take the next item, and return what it makes known."""
-        ...
+        raise NotImplementedError
 
     def close(self) -> Iterable[Out_co]:
         """Say that the stream ended, and return the rest, or raise."""
-        ...
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Be told that nobody reads on, at the end or before."""
 
 
-def _nothing() -> None:
-    pass
+class StreamStep(Runnable[Any, Out]):
+    """A step of a chain that reads a stream, and says at once what becomes known."""
 
+    @abstractmethod
+    def _start(self) -> Reading[Out]:
+        """Make what reads the next stream."""
 
-def step(
-    runnable: Runnable[Any, Out_co],
-    reading: Reading[Out_co],
-    items: Iterator[Any],
-    config: RunnableConfig | None,
-    *,
-    leave: Callable[[], None] = _nothing,
-    **kwargs: Any,
-) -> Iterator[Out_co]:
-    """Run a reading over a stream, as a parser.
+    def transform(
+        self,
+        input: Iterator[Any],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Out]:
+        """Read a message while it streams.
 
-    Closing the iterator closes the stream, and with it the model's.
+        Closing the iterator closes the input, and with it the model's stream.
 
-    Args:
-        runnable: The step whose run it is.
-        reading: What reads the stream.
-        items: The stream.
-        config: The configuration of the run.
-        leave: Called when nobody reads on, at the end or before.
-        **kwargs: Passed on to the run.
+        Args:
+            input: The chunks of one message.
+            config: The configuration of the run.
+            **kwargs: Passed on to the run.
 
-    Yields:
-        What the reading returns.
-    """
-    items = iter(items)
+        Yields:
+            What became known; see the class, also for what is raised.
+        """
+        reading = self._start()
+        items = iter(input)
 
-    def read(_: Iterator[Any]) -> Iterator[Out_co]:
-        for item in chain(first, items):
-            yield from reading.feed(item)
-        yield from reading.close()
+        def read(_: Iterator[Any]) -> Iterator[Out]:
+            for item in chain(first, items):
+                yield from reading.feed(item)
+            yield from reading.close()
 
-    try:
-        # The model's run starts with its first item, and before ours.
-        first = [item for item in (next(items, None),) if item is not None]
-        yield from runnable._transform_stream_with_config(  # noqa: SLF001 - the one place it is called
-            iter([reading.trace]), read, config, run_type="parser", **kwargs
-        )
-    finally:
-        leave()
-        if close := getattr(items, "close", None):
-            close()
+        try:
+            # The model's run starts with its first item, and before ours.
+            first = [item for item in (next(items, None),) if item is not None]
+            yield from self._transform_stream_with_config(
+                iter([reading.trace]), read, config, run_type="parser", **kwargs
+            )
+        finally:
+            reading.leave()
+            if close := getattr(items, "close", None):
+                close()
 
+    async def atransform(
+        self,
+        input: AsyncIterator[Any],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Out]:
+        """Read a message while it streams, as `transform` does.
 
-async def astep(
-    runnable: Runnable[Any, Out_co],
-    reading: Reading[Out_co],
-    items: AsyncIterator[Any],
-    config: RunnableConfig | None,
-    *,
-    leave: Callable[[], None] = _nothing,
-    **kwargs: Any,
-) -> AsyncIterator[Out_co]:
-    """Run a reading over a stream, as `step` does.
+        Args:
+            input: See `transform`.
+            config: See `transform`.
+            **kwargs: See `transform`.
 
-    Args:
-        runnable: See `step`.
-        reading: See `step`.
-        items: See `step`.
-        config: See `step`.
-        leave: See `step`.
-        **kwargs: See `step`.
+        Yields:
+            See `transform`.
+        """
+        reading = self._start()
+        items = aiter(input)
 
-    Yields:
-        See `step`.
-    """
-    items = aiter(items)
-
-    async def read(_: AsyncIterator[Any]) -> AsyncIterator[Out_co]:
-        for item in first:
-            for known in reading.feed(item):
+        async def read(_: AsyncIterator[Any]) -> AsyncIterator[Out]:
+            for item in first:
+                for known in reading.feed(item):
+                    yield known
+            async for item in items:
+                for known in reading.feed(item):
+                    yield known
+            for known in reading.close():
                 yield known
-        async for item in items:
-            for known in reading.feed(item):
-                yield known
-        for known in reading.close():
-            yield known
 
-    async def trace() -> AsyncIterator[Any]:
-        yield reading.trace
+        async def trace() -> AsyncIterator[Any]:
+            yield reading.trace
 
-    try:
-        first = [item for item in (await anext(items, None),) if item is not None]
-        run = cast(
-            "AsyncGenerator[Out_co]",
-            runnable._atransform_stream_with_config(  # noqa: SLF001 - as in `step`
-                trace(), read, config, run_type="parser", **kwargs
-            ),
-        )
-        async with aclosing(run):
-            async for known in run:
-                yield known
-    finally:
-        leave()
-        if aclose := getattr(items, "aclose", None):
-            await aclose()
+        try:
+            first = [item for item in (await anext(items, None),) if item is not None]
+            run = cast(
+                "AsyncGenerator[Out]",
+                self._atransform_stream_with_config(
+                    trace(), read, config, run_type="parser", **kwargs
+                ),
+            )
+            async with aclosing(run):
+                async for known in run:
+                    yield known
+        finally:
+            reading.leave()
+            if aclose := getattr(items, "aclose", None):
+                await aclose()
+
+
+class MessageStep(StreamStep[Any]):
+    """A step that reads a message, streamed or whole."""
+
+    @abstractmethod
+    def _read(self, message: Any) -> Any:
+        """Read a whole message."""
+
+    def invoke(
+        self,
+        input: Any,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Read a whole message.
+
+        Args:
+            input: The message.
+            config: The configuration of the run.
+            **kwargs: Ignored.
+
+        Returns:
+            What it says; see the class, also for what is raised.
+        """
+        del kwargs
+        return self._call_with_config(self._read, input, config, run_type="parser")
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Read a whole message, as `invoke` does; nothing in it waits.
+
+        Args:
+            input: See `invoke`.
+            config: See `invoke`.
+            **kwargs: Ignored.
+
+        Returns:
+            See `invoke`.
+        """
+        del kwargs
+
+        async def read(message: Any) -> Any:
+            return self._read(message)
+
+        return await self._acall_with_config(read, input, config, run_type="parser")

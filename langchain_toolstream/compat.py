@@ -6,7 +6,7 @@ off with `ToolStreamParser` and `PartialToolsParser`. `docs/migrating.md` lists 
 why.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from functools import partial as bind
 from itertools import chain
@@ -18,13 +18,12 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.output_parsers import openai_tools
 from langchain_core.output_parsers.openai_tools import make_invalid_tool_call
 from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 
 from langchain_toolstream._growth import UNKNOWN, Growth
 from langchain_toolstream._kinds import ANY, Kind, Scope
 from langchain_toolstream._messages import MessageEvents
-from langchain_toolstream._steps import astep, step
+from langchain_toolstream._steps import Reading, StreamStep
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.events import (
@@ -162,7 +161,7 @@ class _Call:
         return args if isinstance(args, dict) else {}
 
 
-class _Reading:
+class _Reading(Reading[Any]):
     """One message on its way through a parser: the shared core of sync and async."""
 
     def __init__(self, parser: "_Linear") -> None:
@@ -252,7 +251,7 @@ class _Reading:
         return False
 
 
-class _Linear:
+class _Linear(StreamStep[Any]):
     """What the three parsers have in place of langchain-core's loop, which reads all anew."""
 
     first_tool_only: bool
@@ -319,45 +318,8 @@ class _Linear:
         """
         return self.parse_result(result, partial=partial)
 
-    def transform(
-        self,
-        input: Iterator[str | BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[Any]:
-        """Parse a message while it streams.
-
-        Args:
-            input: The chunks of one message.
-            config: The configuration of the run.
-            **kwargs: Passed on to the base class.
-
-        Returns:
-            All there is so far, each time that there is more.
-
-        Raises:
-            ToolCallError: Something in the message is no call; behind all that is one.
-            IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
-        """
-        return step(self, _Reading(self), input, config, **kwargs)  # type: ignore[arg-type]
-
-    def atransform(
-        self,
-        input: AsyncIterator[str | BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[Any]:
-        """Parse a message while it streams, as `transform` does.
-
-        Args:
-            input: See `transform`.
-            config: See `transform`.
-            **kwargs: See `transform`.
-
-        Returns:
-            See `transform`.
-        """
-        return astep(self, _Reading(self), input, config, **kwargs)  # type: ignore[arg-type]
+    def _start(self) -> "_Reading":
+        return _Reading(self)
 
 
 class JsonOutputToolsParser(_Linear, openai_tools.JsonOutputToolsParser):

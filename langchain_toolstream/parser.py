@@ -1,20 +1,17 @@
 """The tool calls of a message, each as soon as it may be acted on."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
-from langchain_core.output_parsers import BaseTransformOutputParser
-from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables import RunnableConfig
-from pydantic import PrivateAttr
 
 from langchain_toolstream._messages import MessageEvents
-from langchain_toolstream._steps import astep, step
+from langchain_toolstream._steps import Reading
 from langchain_toolstream._streamed import Streamed
+from langchain_toolstream._tools_parser import ToolsParser
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import (
     ArgumentDelta,
@@ -23,7 +20,7 @@ from langchain_toolstream.core.events import (
     ToolCallProvisional,
     ToolCallReady,
 )
-from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
+from langchain_toolstream.schema import ToolLike
 
 Call = ToolCall | InvalidToolCall
 
@@ -53,7 +50,7 @@ class ToolCallError(OutputParserException):
         return type(self), (self.tool_calls, self.invalid_tool_calls)
 
 
-class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall]]):
+class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
     """Parse the tool calls of a chat model's message, streamed or whole.
 
     Streams lists of the calls that became certain, never partial ones, so that
@@ -93,25 +90,9 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
         ```
     """
 
-    tools: Any = None
-    """The tools that were bound: a `ToolSet`, or any mix of what `bind_tools` takes. Names and
-    arguments are held against them. `None`: every name passes and nothing is validated."""
-
     on_invalid: Literal["emit", "raise"] = "emit"
     """What to do with what is no call: put it into the list, or raise one `ToolCallError` behind
     all good calls."""
-
-    _schemas: Mapping[str, ToolSchema] | None = PrivateAttr(default=None)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Leave out what is made of the tools: a function's model cannot be pickled."""
-        state = super().__getstate__()
-        return {**state, "__pydantic_private__": {"_schemas": None}}
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        """Look at the tools again."""
-        super().__setstate__(state)
-        self._schemas = None if self.tools is None else tool_schemas(self.tools)
 
     def __init__(
         self,
@@ -131,104 +112,22 @@ class ToolStreamParser(BaseTransformOutputParser[list[ToolCall | InvalidToolCall
             TypeError: `tools` is no list of tools.
             ValueError: A tool cannot be understood, or two have the same name.
         """
-        super().__init__(**{"tools": tools, "on_invalid": on_invalid, **kwargs})
-        self._schemas = None if tools is None else tool_schemas(tools)
+        super().__init__(tools, on_invalid=on_invalid, **kwargs)
 
     @property
     def _type(self) -> str:
         return "tool_stream_parser"
 
-    def parse(self, text: str) -> list[Call]:
-        """Refuse: text holds no tool calls.
-
-        Args:
-            text: Ignored.
-
-        Raises:
-            OutputParserException: Always.
-        """
-        msg = "ToolStreamParser reads messages of a chat model; text has no tool calls."
-        raise OutputParserException(msg, llm_output=text)
-
-    def parse_result(self, result: list[Generation], *, partial: bool = False) -> list[Call]:
-        """Parse a whole message.
-
-        Args:
-            result: A generation of a chat model; of several, the first counts.
-            partial: Ignored: no call of a message that goes on would be certain.
-
-        Returns:
-            The good calls in the model's order, then what is none.
-
-        Raises:
-            ToolCallError: Something is none, with `on_invalid="raise"`.
-            OutputParserException: The generation is text.
-        """
-        del partial
-        if not isinstance(result[0], ChatGeneration):
-            return self.parse(result[0].text)
+    def _parse(self, message: BaseMessage) -> list[Call]:
         reading = MessageReading(self._schemas, self.on_invalid)
-        parts = chain(reading.feed(result[0].message), reading.close())
+        parts = chain(reading.feed(message), reading.close())
         return [call for calls in parts for call in calls]
 
-    async def aparse_result(self, result: list[Generation], *, partial: bool = False) -> list[Call]:
-        """Parse a whole message, as `parse_result` does; nothing in it waits.
-
-        Args:
-            result: See `parse_result`.
-            partial: See `parse_result`.
-
-        Returns:
-            See `parse_result`.
-        """
-        return self.parse_result(result, partial=partial)
-
-    def transform(
-        self,
-        input: Iterator[str | BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[list[Call]]:
-        """Parse a message while it streams.
-
-        Closing the iterator closes the input, and with it the model's stream.
-
-        Args:
-            input: The chunks of one message.
-            config: The configuration of the run.
-            **kwargs: Passed on to the base class.
-
-        Returns:
-            Lists of the calls that became certain; see the class.
-
-        Raises:
-            ToolCallError: Something is no call, with `on_invalid="raise"`; behind all good calls.
-            IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
-        """
-        reading = MessageReading(self._schemas, self.on_invalid, provisional=True)
-        return step(self, reading, input, config, leave=reading.leave, **kwargs)
-
-    def atransform(
-        self,
-        input: AsyncIterator[str | BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[list[Call]]:
-        """Parse a message while it streams, as `transform` does.
-
-        Args:
-            input: The chunks of one message.
-            config: The configuration of the run.
-            **kwargs: Passed on to the base class.
-
-        Returns:
-            See `transform`.
-        """
-        reading = MessageReading(self._schemas, self.on_invalid, provisional=True)
-        return astep(self, reading, input, config, leave=reading.leave, **kwargs)
+    def _start(self) -> "MessageReading":
+        return MessageReading(self._schemas, self.on_invalid, provisional=True)
 
 
-class MessageReading:
+class MessageReading(Reading[list[Call]]):
     """One message on its way through the parser: the shared core of all that reads chunks."""
 
     def __init__(

@@ -1,28 +1,24 @@
 """The parser that shows calls while they are written."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
 from typing import Any
 
-from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import BaseMessage
-from langchain_core.output_parsers import BaseTransformOutputParser
-from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables import RunnableConfig
 from pydantic import PrivateAttr
 
 from langchain_toolstream._kinds import Kind, Scope, follow
-from langchain_toolstream._steps import astep, step
+from langchain_toolstream._tools_parser import ToolsParser
 from langchain_toolstream.core.calls import unknown_tool
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.partial._picks import ListItems, TextPieces
 from langchain_toolstream.partial._reading import OnInvalid, Part, PartReading, ViewReading
 from langchain_toolstream.partial._view import ToolCallView
-from langchain_toolstream.schema import ToolLike, ToolSchema, tool_schemas
+from langchain_toolstream.schema import ToolLike
 
 
-class PartialToolsParser(BaseTransformOutputParser[Any]):
+class PartialToolsParser(ToolsParser[Any]):
     """Show the tool calls of a chat model's message while they are written.
 
     Streams a `ToolCallView` of a call each time that more of it is known, typed: pydantic models
@@ -76,26 +72,11 @@ class PartialToolsParser(BaseTransformOutputParser[Any]):
         ```
     """
 
-    tools: Any = None
-    """The tools that were bound, as for `ToolStreamParser`. `None`: every name passes, nothing is
-    validated, and `model` is what JSON makes of the arguments."""
-
     on_invalid: OnInvalid = "emit"
     """What to do with what is no call: show it by its view; or raise one `ToolCallError` behind all
     views; or raise it at once, which closes the stream, so that the server stops writing."""
 
-    _schemas: Mapping[str, ToolSchema] | None = PrivateAttr(default=None)
     _kinds: dict[str, Kind | None] = PrivateAttr(default_factory=dict)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Leave out what is made of the tools: a function's model cannot be pickled."""
-        state = super().__getstate__()
-        return {**state, "__pydantic_private__": {"_schemas": None, "_kinds": {}}}
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        """Look at the tools again."""
-        super().__setstate__(state)
-        self._schemas = None if self.tools is None else tool_schemas(self.tools)
 
     def __init__(
         self,
@@ -115,103 +96,19 @@ class PartialToolsParser(BaseTransformOutputParser[Any]):
             TypeError: `tools` is no list of tools.
             ValueError: A tool cannot be understood, or two have the same name.
         """
-        super().__init__(**{"tools": tools, "on_invalid": on_invalid, **kwargs})
-        self._schemas = None if tools is None else tool_schemas(tools)
+        super().__init__(tools, on_invalid=on_invalid, **kwargs)
 
     @property
     def _type(self) -> str:
         return "partial_tools_parser"
 
-    def parse(self, text: str) -> list[ToolCallView]:
-        """Refuse: text holds no tool calls.
-
-        Args:
-            text: Ignored.
-
-        Raises:
-            OutputParserException: Always.
-        """
-        msg = "PartialToolsParser reads messages of a chat model; text has no tool calls."
-        raise OutputParserException(msg, llm_output=text)
-
-    def parse_result(
-        self, result: list[Generation], *, partial: bool = False
-    ) -> list[ToolCallView]:
-        """Parse a whole message.
-
-        Args:
-            result: A generation of a chat model; of several, the first counts.
-            partial: Ignored: the end of the message is what confirms a call.
-
-        Returns:
-            The last view of each call, in the model's order.
-
-        Raises:
-            ToolCallError: Something is no call, unless `on_invalid` is `"emit"`.
-            OutputParserException: The generation is text.
-        """
-        del partial
-        if not isinstance(result[0], ChatGeneration):
-            return self.parse(result[0].text)
-        reading = self._reading()
-        last = {view.id: view for view in chain(reading.feed(result[0].message), reading.close())}
+    def _parse(self, message: BaseMessage) -> list[ToolCallView]:
+        reading = self._start()
+        last = {view.id: view for view in chain(reading.feed(message), reading.close())}
         return sorted(last.values(), key=lambda view: view.index)
 
-    async def aparse_result(
-        self, result: list[Generation], *, partial: bool = False
-    ) -> list[ToolCallView]:
-        """Parse a whole message, as `parse_result` does; nothing in it waits.
-
-        Args:
-            result: See `parse_result`.
-            partial: See `parse_result`.
-
-        Returns:
-            See `parse_result`.
-        """
-        return self.parse_result(result, partial=partial)
-
-    def transform(
-        self,
-        input: Iterator[str | BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ToolCallView]:
-        """Show the calls of a message while it streams.
-
-        Closing the iterator closes the input, and with it the model's stream.
-
-        Args:
-            input: The chunks of one message.
-            config: The configuration of the run.
-            **kwargs: Passed on to the base class.
-
-        Returns:
-            Views, each time that more is known of a call.
-
-        Raises:
-            ToolCallError: Something is no call, unless `on_invalid` is `"emit"`; behind its view.
-            IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
-        """
-        return step(self, self._reading(), input, config, **kwargs)
-
-    def atransform(
-        self,
-        input: AsyncIterator[str | BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ToolCallView]:
-        """Show the calls of a message while it streams, as `transform` does.
-
-        Args:
-            input: The chunks of one message.
-            config: The configuration of the run.
-            **kwargs: Passed on to the base class.
-
-        Returns:
-            See `transform`.
-        """
-        return astep(self, self._reading(), input, config, **kwargs)
+    def _start(self) -> ViewReading:
+        return ViewReading(self._schemas, self._kind, self.on_invalid)
 
     def items(self, path: str | JSONPath, *, tool: str | None = None) -> ListItems:
         """Stream the items of a list among the arguments, each the moment that it closes.
@@ -304,9 +201,6 @@ class PartialToolsParser(BaseTransformOutputParser[Any]):
 
     def _part(self, part: Part) -> PartReading:
         return PartReading(self._schemas, self._kind, self.on_invalid, part)
-
-    def _reading(self) -> ViewReading:
-        return ViewReading(self._schemas, self._kind, self.on_invalid)
 
     def _kind(self, name: str) -> Kind | None:
         """Find what the arguments of a tool have to be."""

@@ -11,6 +11,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_toolstream._growth import Growth
 from langchain_toolstream._kinds import ANY, Kind
 from langchain_toolstream._messages import MessageEvents
+from langchain_toolstream._steps import Reading
 from langchain_toolstream.core.calls import does_not_fit, unknown_tool
 from langchain_toolstream.core.errors import JSONPath
 from langchain_toolstream.core.events import (
@@ -58,7 +59,7 @@ class _Call:
         )
 
 
-class ViewReading:
+class ViewReading(Reading[Any]):
     """One message on its way through the parser: the shared core of sync and async."""
 
     def __init__(

@@ -5,16 +5,15 @@ and is never completed to something that parses.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.utils import AddableDict
 
 from langchain_toolstream._growth import Growth
-from langchain_toolstream._steps import astep, step
+from langchain_toolstream._steps import MessageStep, Reading
 from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.json import JSONEvent, JSONStream
@@ -119,7 +118,7 @@ class JSONForm:
         return [] if self._shown == [answer] else [answer]
 
 
-class AnswerParser(Runnable[AIMessage, Any]):
+class AnswerParser(MessageStep):
     """Read the structured answer of `ChatVLLM`.
 
     Made by `ChatVLLM.with_structured_output`.
@@ -136,105 +135,20 @@ class AnswerParser(Runnable[AIMessage, Any]):
         self._in_call = in_call
         self._include_raw = include_raw
 
-    def _reading(self, *, grows: bool) -> "_Reading":
+    def _start(self, *, grows: bool = True) -> "_Reading":
         form = self._form(grows and not self._include_raw)
         return _Reading(form, in_call=self._in_call, include_raw=self._include_raw)
 
     def _read(self, message: AIMessage) -> Any:
-        reading = self._reading(grows=False)
+        reading = self._start(grows=False)
         parts = [*reading.feed(message), *reading.close()]
         if not self._include_raw:
             return parts[0]
         raw, parsed = parts
         return {**raw, **parsed}
 
-    def invoke(
-        self,
-        input: AIMessage,  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Read a whole answer.
 
-        Args:
-            input: The message.
-            config: The configuration of the run.
-            **kwargs: Ignored.
-
-        Returns:
-            The answer, or a dict of `raw`, `parsed` and `parsing_error`.
-
-        Raises:
-            OutputParserException: It is not what was asked for, without `include_raw`.
-        """
-        del kwargs
-        return self._call_with_config(self._read, input, config, run_type="parser")
-
-    async def ainvoke(
-        self,
-        input: AIMessage,  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Read a whole answer, as `invoke` does; nothing in it waits.
-
-        Args:
-            input: See `invoke`.
-            config: See `invoke`.
-            **kwargs: Ignored.
-
-        Returns:
-            See `invoke`.
-        """
-        del kwargs
-
-        async def read(message: AIMessage) -> Any:
-            return self._read(message)
-
-        return await self._acall_with_config(read, input, config, run_type="parser")
-
-    def transform(
-        self,
-        input: Iterator[AIMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[Any]:
-        """Read an answer while it streams.
-
-        Args:
-            input: The chunks of the message.
-            config: The configuration of the run.
-            **kwargs: Passed on to the run.
-
-        Returns:
-            The answer as far as it may be shown, at last the whole of it; with `include_raw`,
-            dicts that add up to what `invoke` returns.
-
-        Raises:
-            OutputParserException: It is not what was asked for, without `include_raw`.
-        """
-        return step(self, self._reading(grows=True), input, config, **kwargs)
-
-    def atransform(
-        self,
-        input: AsyncIterator[AIMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[Any]:
-        """Read an answer while it streams, as `transform` does.
-
-        Args:
-            input: See `transform`.
-            config: See `transform`.
-            **kwargs: See `transform`.
-
-        Returns:
-            See `transform`.
-        """
-        return astep(self, self._reading(grows=True), input, config, **kwargs)
-
-
-class _Reading:
+class _Reading(Reading[Any]):
     """One answer on its way: the shared core of sync and async, streamed and whole."""
 
     def __init__(self, form: Form, *, in_call: bool, include_raw: bool) -> None:
