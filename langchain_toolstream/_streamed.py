@@ -55,6 +55,11 @@ class Streamed(Generic[T]):
         """Whether the text is whole, and its call confirmed."""
         return self._ended
 
+    @property
+    def error(self) -> str | None:
+        """Why there was no call after all; `None` while there may be one."""
+        return self._error
+
     def feed(self, piece: str) -> None:
         """Add a piece; for whoever writes.
 

@@ -94,15 +94,18 @@ class Caller:
         call, tool, refusal = self._look_up(item)
         if tool is None:
             return refusal
-        state = state or Running()
+        state = state or Running(args=call["args"])
         with _in(state, call):
             attempt = 0
             while True:
                 try:
-                    return self._invoke(call, tool, config, state, **kwargs)
+                    message = self._invoke(call, tool, config, state, **kwargs)
+                    return _taken_back(call, state) or message
                 except asyncio.CancelledError:  # only the tool itself can raise it in a thread
                     return error_message(call, CANCELLED_ITSELF)
                 except Exception as error:
+                    if refusal := _taken_back(call, state):
+                        return refusal
                     attempt += 1
                     if not self._may_pass(error, call, attempt) or state.stopped.wait(
                         pause(attempt)
@@ -124,7 +127,7 @@ class Caller:
             return _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
         with given(artifacts.fetch(call["args"]) if tool.name in self._takers else None):
             message = _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
-        return message if state.stopped.is_set() else artifacts.keep(message)
+        return message if state.is_dropped else artifacts.keep(message)
 
     async def _ainvoke(
         self,
@@ -139,7 +142,7 @@ class Caller:
             return _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
         with given(await artifacts.afetch(call["args"]) if tool.name in self._takers else None):
             message = _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
-        return message if state.stopped.is_set() else await artifacts.akeep(message)
+        return message if state.is_dropped else await artifacts.akeep(message)
 
     async def arun(
         self,
@@ -164,7 +167,7 @@ class Caller:
         call, tool, refusal = self._look_up(item)
         if tool is None:
             return refusal
-        state = state or Running()
+        state = state or Running(args=call["args"])
         with _in(state, call):
             timeout = asyncio.timeout(self.limits.timeout(call["name"]))
             try:
@@ -194,8 +197,11 @@ class Caller:
         attempt = 0
         while True:
             try:
-                return await self._ainvoke(call, tool, config, state, **kwargs)
+                message = await self._ainvoke(call, tool, config, state, **kwargs)
+                return _taken_back(call, state) or message
             except Exception as error:
+                if refusal := _taken_back(call, state):
+                    return refusal
                 attempt += 1
                 if not self._may_pass(error, call, attempt):
                     if (text := self._errors.text(error)) is None:
@@ -242,7 +248,7 @@ class Caller:
         timeout = self.limits.timeout(item["name"] or "")
         if timeout is None:
             return self.run(item, config, **kwargs)
-        state = Running(item["id"])
+        state = Running(item["id"], item.get("args"))
         executor = ContextThreadPoolExecutor(max_workers=1)
         future: Future[ToolMessage] = executor.submit(self.run, item, config, state, **kwargs)
         state.thread = future
@@ -328,6 +334,14 @@ def _in(state: Running, call: ToolCall) -> Iterator[None]:
         yield
     finally:
         running.reset(token)
+
+
+def _taken_back(call: ToolCall, state: Running) -> ToolMessage | None:
+    """The answer where the call turned out to be none, whatever its tool made of that."""
+    error = state.taken_back
+    if error is None:
+        return None
+    return error_message(call, INVALID_CALL_TEMPLATE.format(error=error))
 
 
 def _is_sync(tool: BaseTool) -> bool:

@@ -22,7 +22,8 @@ from langchain_toolstream.tools._running import running
 def run_out(generator: Generator[Any, Any, Any], name: str) -> Any:
     """Run a generator to its end, and report what it yields.
 
-    It is closed at its next `yield` when nobody waits for its call any more.
+    It is closed at its next `yield` when nobody waits for its call any more, but for one that reads
+    an argument while it is written: that is told where it reads.
 
     Args:
         generator: The generator.
@@ -44,7 +45,7 @@ def run_out(generator: Generator[Any, Any, Any], name: str) -> Any:
             if (state := running.get()) is not None:
                 dispatch_custom_event(TOOL_PROGRESS, _progress(state.call_id, name, last))
                 _emit_in_graph(last)
-                if state.stopped.is_set():
+                if state.stopped.is_set() and not state.is_provisional:
                     raise asyncio.CancelledError
 
 

@@ -21,7 +21,7 @@ class Running:
     Attributes:
         call_id: The id of the call.
         stopped: Set when nobody waits for the tool any more. A thread cannot be stopped from
-            outside, but a generator in it stops at its next `yield`.
+            outside, but a generator in it stops at its next `yield`, unless it is provisional.
         thread: What runs the tool, where that is a thread of ours.
         artifacts: Those that the call can reach, where its run has any.
         streamed: The argument that the tool reads while it is written, where there is one.
@@ -42,6 +42,16 @@ class Running:
     def is_provisional(self) -> bool:
         """Whether the call is not confirmed yet; its tool hears of it where it reads."""
         return self.streamed is not None and not self.streamed.ended
+
+    @property
+    def taken_back(self) -> str | None:
+        """Why there was no call after all, where the tool hears of that by what it reads."""
+        return None if self.streamed is None else self.streamed.error
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether nobody wants the result any more."""
+        return self.stopped.is_set() or self.taken_back is not None
 
     @property
     def holds_thread(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langchain_core.runnables import RunnableGenerator, RunnablePassthrough
 from langchain_core.tools import BaseTool, StructuredTool, tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -288,6 +289,75 @@ class TestACallThatIsNone:
         assert seen(await a_list(whole.atransform(says_it()))) == [("a", None)]
         assert cleaned.is_set()
         assert "cut off" in errors[0]
+
+    @pytest.mark.parametrize("handle_tool_errors", [True, False])
+    @pytest.mark.parametrize("raises", [True, False])
+    async def test_is_answered_alike_whatever_its_tool_makes_of_it(
+        self, *, raises: bool, handle_tool_errors: bool
+    ) -> None:
+        """Also where the tool hears of it before the runner does; it is not tried again."""
+        runs, ended = 0, asyncio.Event()
+
+        async def write(content: Streamed[str]) -> str:
+            """Write."""
+            nonlocal runs
+            runs += 1
+            try:
+                async for _ in content:
+                    pass
+            except CallRevokedError:
+                if raises:
+                    raise
+            finally:
+                ended.set()
+            return "all is well"
+
+        async def late(batches: AsyncIterator[list[Call]]) -> AsyncIterator[list[Call]]:
+            async for calls in batches:
+                if calls[0]["type"] == "invalid_tool_call":
+                    await asyncio.wait_for(ended.wait(), PATIENCE)
+                    for _ in range(20):  # turns until its task has ended too
+                        await asyncio.sleep(0)
+                yield calls
+
+        tools = ToolSet([write], handle_tool_errors=handle_tool_errors, retries={"write": 2})
+        chunks = [*written(0, "a", "write", '{"content": "abcdef"}'), CUT]
+        for between in (RunnablePassthrough[Any](), RunnableGenerator(late)):
+            whole: Any = ToolStreamParser(tools) | between | tools.map()
+            (message,) = await a_list(whole.atransform(says(*chunks)))
+            assert message.status == "error"
+            assert message.content.startswith("Error: the call was not run. The message was cut")
+        assert runs <= 2  # at most one for each chain
+
+    def test_reaches_a_generator_where_it_reads(self) -> None:
+        """Not only as the closing of the generator, which it cannot tell from a timeout."""
+        reads, may_go_on, ended = threading.Event(), threading.Event(), threading.Event()
+        outcomes: list[str] = []
+
+        def write(content: Streamed[str]) -> Iterator[str]:
+            """Write."""
+            try:
+                for piece in content:
+                    reads.set()
+                    may_go_on.wait(PATIENCE)
+                    yield piece
+            except BaseException as error:
+                outcomes.append(type(error).__name__)
+                raise
+            finally:
+                ended.set()
+
+        def says_it() -> Iterator[AIMessageChunk]:
+            yield from written(0, "a", "write", '{"content": "abcdef"}')
+            assert reads.wait(PATIENCE)
+            yield CUT
+
+        tools = ToolSet([write])
+        batches = (ToolStreamParser(tools) | tools.map()).transform(says_it())
+        assert seen(list(chain.from_iterable(batches))) == [("a", None)]
+        may_go_on.set()
+        assert ended.wait(PATIENCE)
+        assert outcomes == ["CallRevokedError"]
 
     @both_kinds
     async def test_before_its_turn_never_starts(self, kind: str) -> None:
