@@ -6,11 +6,12 @@ No I/O and no loop of its own: who writes wakes who reads, in whatever thread or
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, Self, TypeVar, get_args, get_origin
 
+from annotated_types import BaseMetadata, GroupedMetadata
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, SchemaSerializer, core_schema
 
 from langchain_toolstream.core.errors import CallRevokedError
 
@@ -154,13 +155,34 @@ class Streamed(Generic[T]):
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
         return f"Streamed({shown!r}{'' if self._ended else ', going on'})"
 
+    def __copy__(self) -> Self:
+        """Be one's own copy: text is only added, and whoever reads it, reads all of it."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Be one's own copy, as in `__copy__`."""
+        del memo
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as the whole text.
+
+        Raises:
+            TypeError: The text is not whole, and may never be.
+        """
+        if not self._ended:
+            msg = f"{self!r} cannot be pickled before it is whole. Take str(...) of it."
+            raise TypeError(msg)
+        return type(self), (str(self),)
+
+    __pydantic_serializer__: ClassVar[SchemaSerializer]
+    """As text in the JSON of whatever holds it, such as a message with its call."""
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate a text, whole or going on."""
         del source, handler
-        return core_schema.no_info_plain_validator_function(
-            _take, serialization=core_schema.plain_serializer_function_ser_schema(_itself)
-        )
+        return _SCHEMA
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -183,8 +205,10 @@ def _take(value: Any) -> "Streamed[str]":
     raise PydanticCustomError(kind, "Input should be a valid string")
 
 
-def _itself(value: Any) -> Any:
-    return value
+_SCHEMA = core_schema.no_info_plain_validator_function(
+    _take, serialization=core_schema.to_string_ser_schema(when_used="json")
+)
+Streamed.__pydantic_serializer__ = SchemaSerializer(_SCHEMA)
 
 
 def _set(future: "asyncio.Future[None]") -> None:
@@ -210,12 +234,19 @@ def streamed_argument(model: type[BaseModel]) -> tuple[str, frozenset[str]] | No
         The name of the argument and those of all others, or `None`.
 
     Raises:
-        ValueError: There are two; while one is being written, the other is not there.
+        ValueError: There are two; while one is being written, the other is not there. Or it is
+            bounded; the bounds would be held against a text that is not there yet.
     """
     names = {name: field.alias or name for name, field in model.model_fields.items()}
-    streamed = [
-        names[n] for n, field in model.model_fields.items() if _is_streamed(field.annotation)
-    ]
+    fields = {
+        names[n]: field for n, field in model.model_fields.items() if _is_streamed(field.annotation)
+    }
+    streamed = list(fields)
+    for name, field in fields.items():
+        bounds = [one for one in field.metadata if isinstance(one, BaseMetadata | GroupedMetadata)]
+        if bounds:
+            msg = f"{name!r} is Streamed, so its tool has to check it: {bounds[0]!r} cannot."
+            raise ValueError(msg)
     if len(streamed) > 1:
         msg = f"A tool can read one argument while it is written, not {', '.join(streamed)}."
         raise ValueError(msg)

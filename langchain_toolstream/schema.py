@@ -44,7 +44,8 @@ class ToolSchema:
             convert it (`"3"` for an integer). Pydantic models always decide that themselves.
 
     Raises:
-        ValueError: The tool is a dict in no known form.
+        ValueError: The tool is a dict in no known form, or cannot read an argument while it is
+            written, though it says so.
     """
 
     def __init__(
@@ -60,6 +61,12 @@ class ToolSchema:
         self.name = tool_name(tool)
         model, self._injected = _pydantic_model(tool)
         self.streamed = streamed_argument(model) if streams and model is not None else None
+        if self.streamed is not None and isinstance(tool, BaseTool) and tool.args_schema is None:
+            msg = (
+                f"The tool {self.name!r} needs an args_schema. Without one, LangChain gives it "
+                f"{self.streamed[0]!r} as a str where the text is whole, and not as a Streamed."
+            )
+            raise ValueError(msg)
         self._validate: Callable[[Any], Any]
         self._core_schema: Callable[[], CoreSchema]
         if model is not None:

@@ -104,8 +104,8 @@ class Caller:
                 except asyncio.CancelledError:  # only the tool itself can raise it in a thread
                     return error_message(call, CANCELLED_ITSELF)
                 except Exception as error:
-                    if refusal := _taken_back(call, state):
-                        return refusal
+                    if answer := _taken_back(call, state):
+                        return answer
                     attempt += 1
                     if not self._may_pass(error, call, attempt) or state.stopped.wait(
                         pause(attempt)
@@ -200,8 +200,8 @@ class Caller:
                 message = await self._ainvoke(call, tool, config, state, **kwargs)
                 return _taken_back(call, state) or message
             except Exception as error:
-                if refusal := _taken_back(call, state):
-                    return refusal
+                if answer := _taken_back(call, state):
+                    return answer
                 attempt += 1
                 if not self._may_pass(error, call, attempt):
                     if (text := self._errors.text(error)) is None:

@@ -1,14 +1,16 @@
 """`Streamed`: a tool reads an argument while the model writes it, and takes back what was none."""
 
 import asyncio
+import copy
 import json
 import os
+import pickle
 import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
@@ -16,6 +18,7 @@ from langchain_core.runnables import RunnableGenerator, RunnablePassthrough
 from langchain_core.tools import BaseTool, StructuredTool, tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, Field
 
 from langchain_toolstream import (
     CallRevokedError,
@@ -533,6 +536,62 @@ class TestTheText:
 
         with pytest.raises(ValueError, match="one argument while it is written, not a, b"):
             ToolSet([two])
+
+    @pytest.mark.parametrize("bound", [Field(max_length=5), Field(pattern="a")])
+    def test_is_not_bounded_by_its_schema(self, bound: Any) -> None:
+        """pydantic would refuse every text, at every call."""
+
+        def write(content: Annotated[Streamed[str], bound]) -> None:
+            """Write."""
+
+        with pytest.raises(ValueError, match="'content' is Streamed, so its tool has to check it"):
+            ToolSet([write])
+
+    def test_of_a_class_needs_an_args_schema(self) -> None:
+        """LangChain gives a tool without one what the model wrote: a `str`."""
+
+        class Args(BaseModel):
+            content: Annotated[Streamed[str], Field(description="What to write.")]
+
+        class Write(BaseTool):
+            name: str = "write"
+            description: str = "Write."
+
+            def _run(self, content: Streamed[str]) -> str:
+                return type(content).__name__
+
+        with pytest.raises(ValueError, match="'write' needs an args_schema"):
+            ToolSet([Write()])
+        tools = ToolSet([Write(args_schema=Args)])
+        assert tools.invoke(good("a", "write", content="abc")).content == "Streamed"
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_is_text_in_json(self, *, whole: bool) -> None:
+        class Args(BaseModel):
+            content: Streamed[str] = Streamed("a default")
+
+        text: Streamed[str] = Streamed("abc")
+        if not whole:
+            text = Streamed()
+            text.feed("abc")
+        args = Args(content=text)
+        message = AIMessage("", tool_calls=[good("a", "write", content=text)])  # type: ignore[list-item]
+        assert args.model_dump_json() == '{"content":"abc"}'
+        assert args.model_dump()["content"] is text  # LangChain runs tools with what this gives
+        assert json.loads(message.model_dump_json())["tool_calls"][0]["args"] == {"content": "abc"}
+        assert Args.model_json_schema()["properties"]["content"]["default"] == "a default"
+
+    def test_is_its_own_copy_and_pickled_when_it_is_whole(self) -> None:
+        text: Streamed[str] = Streamed()
+        text.feed("abc")
+        message = AIMessage("", tool_calls=[good("a", "write", content=text)])  # type: ignore[list-item]
+        copied = message.model_copy(deep=True).tool_calls[0]["args"]["content"]
+        with pytest.raises(TypeError, match="cannot be pickled before it is whole"):
+            pickle.dumps(text)
+        text.end()
+        assert "".join(copied) == "abc"
+        assert copy.copy(text) is text
+        assert "".join(pickle.loads(pickle.dumps(text))) == "abc"  # noqa: S301 - our own
 
 
 class TestAnAtomicWriter:
