@@ -166,6 +166,7 @@ class _Row:
     args: str = ""
     state: str = ""
     message: str = ""
+    started: bool = False
 
 
 _CALL_STATES = {
@@ -192,7 +193,8 @@ class _Table:
                 row.args = (row.args + event.args)[-_MAX_CELL:]
             case ToolCallStart() | ToolCallReady() | ToolCallInvalid():
                 row = self._row(event.run_id, event.id, event.name)
-                row.state = _CALL_STATES[event.type]
+                if not (event.type == "tool-call-ready" and row.started):
+                    row.state = _CALL_STATES[event.type]
                 row.message = event.error if isinstance(event, ToolCallInvalid) else row.message
             case ToolStart() | ToolProgress() | ToolFinish() | ToolError():
                 self._show_tool(event, self._row(event.run_id, event.id, event.name), at)
@@ -204,6 +206,7 @@ class _Table:
     ) -> None:
         match event:
             case ToolStart():
+                row.started = True
                 row.state = "[yellow]running[/yellow]"
             case ToolProgress():
                 row.message = str(event.data)

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.utils.utils import LC_ID_PREFIX
 
 from langchain_toolstream._messages import NO_REASON
+from langchain_toolstream._streamed import Streamed
 from langchain_toolstream.consume._message import MessageReader, ProtocolReader
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import (
@@ -351,7 +352,10 @@ class EventReader:
             events.append(_error(before, _NOT_FINISHED))
         tool = self._tools[key] = _Tool(call_id, call.run_id if call else key, name)
         args = args if isinstance(args, dict) else {"input": args}
-        events.append(ToolStart(id=tool.id, run_id=tool.run_id, name=name, args=args))
+        args, streamed = _without_streamed(args)
+        events.append(
+            ToolStart(id=tool.id, run_id=tool.run_id, name=name, args=args, streamed=streamed)
+        )
         return events
 
     def _progress(self, call_id: str, name: str, data: Any) -> ToolProgress:
@@ -378,6 +382,15 @@ def _start(
 def _run_id(message_id: str | None) -> str:
     """langchain-core names messages after their runs."""
     return (message_id or "").removeprefix(f"{LC_ID_PREFIX}-")
+
+
+def _without_streamed(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Take out the text that a tool reads, with its name, or put it in where it is whole."""
+    texts = {name: value for name, value in args.items() if isinstance(value, Streamed)}
+    open_one = next((name for name, text in texts.items() if not text.ended), None)
+    whole = {name: str(text) for name, text in texts.items() if name != open_one}
+    others = {name: value for name, value in args.items() if name not in texts}
+    return {**others, **whole}, open_one
 
 
 def _has(given: Any, args: dict[str, Any] | None) -> bool:

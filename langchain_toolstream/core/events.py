@@ -200,13 +200,16 @@ class MessageError(_Event):
 class ToolStart(_Event):
     """A tool began to run. A call that is tried again starts again, after its `ToolError`.
 
-    A tool that runs without a call has its own run's id as `id` and as `run_id`.
+    A tool that runs without a call has its own run's id as `id` and as `run_id`. `streamed` names
+    the argument that the tool reads while it is written, where the call is still being written; it
+    is not in `args`, and comes as the call's own events do.
     """
 
     type: Literal["tool-start"] = "tool-start"
     id: str
     name: str
     args: dict[str, Any]
+    streamed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

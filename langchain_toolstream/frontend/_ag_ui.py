@@ -102,6 +102,7 @@ class _AGUI:
         self._answered: set[str] = set()  # those with a result
         self._running: dict[str, str] = {}  # the calls with a tool, by their own ids
         self._open_calls: dict[str, str] = {}  # those being written, and whose they are
+        self._held: dict[str, ToolFinish | ToolError] = {}  # what came of them already
         self._subagents: dict[str, str] = {}  # messages of models that tools run, and the calls
         self._open_subagents: set[str] = set()
         self._usage: list[TokenUsage] = []
@@ -216,12 +217,16 @@ class _AGUI:
             case ToolCallReady():
                 yield from self._end_call(call_id, event)
             case ToolCallInvalid():
+                self._held.pop(call_id, None)
                 yield from self._end_call(call_id, event)
-                yield from self._result(call_id, event, event.error)
+                if call_id not in self._answered:  # a second result were a second message
+                    yield from self._result(call_id, event, event.error)
 
     def _end_call(self, call_id: str, event: ToolEvent) -> Iterator["BaseEvent"]:
         if self._open_calls.pop(call_id, None) is not None:
             yield self._ag.ToolCallEndEvent(tool_call_id=call_id, **self._who(event))
+            if (result := self._held.pop(call_id, None)) is not None:
+                yield from self._tool(call_id, result)
 
     def _tool(
         self, call_id: str, event: ToolStart | ToolProgress | ToolFinish | ToolError
@@ -229,10 +234,14 @@ class _AGUI:
         match event:
             case ToolStart():
                 self._running[event.id] = call_id
-                yield from self._end_call(call_id, event)  # no reader may know that it was ready
+                self._held.pop(call_id, None)
+                if event.streamed is None:  # no reader may know that it was ready
+                    yield from self._end_call(call_id, event)
                 yield self._custom(call_id, event, name=event.name, args=event.args)
             case ToolProgress():
                 yield self._custom(call_id, event, name=event.name, data=bounded(event.data))
+            case ToolFinish() | ToolError() if call_id in self._open_calls:
+                self._held[call_id] = event  # its tool read no further
             case ToolFinish():
                 yield from self._end_subagent(call_id, None)
                 if event.artifact is not None:

@@ -83,6 +83,7 @@ class _UIMessages:
         self._inside: set[str] = set()  # messages of models that tools run
         self._calls: dict[str, str] = {}  # all calls by their names on the wire, and their tools'
         self._written: set[str] = set()  # those whose input is complete
+        self._held: dict[str, ToolFinish | ToolError] = {}  # what came of others already
         self._finish_reason: str | None = None
         self._usage: UsageMetadata | None = None
 
@@ -174,6 +175,7 @@ class _UIMessages:
                 yield _chunk("tool-output-error", toolCallId=call_id, errorText=event.error)
                 del self._calls[call_id]  # whatever its tool says now is dropped
             case ToolCallInvalid():
+                self._held.pop(call_id, None)
                 yield _chunk(
                     "tool-input-error",
                     toolCallId=call_id,
@@ -189,13 +191,21 @@ class _UIMessages:
             self._written.add(call_id)
             said = {"toolCallId": call_id, "toolName": event.name, "input": event.args}
             yield _chunk("tool-input-available", **said)
+            if (result := self._held.pop(call_id, None)) is not None:
+                yield from self._tool(call_id, result)
 
     def _tool(
         self, call_id: str, event: ToolStart | ToolProgress | ToolFinish | ToolError
     ) -> Iterator[bytes]:
         match event:
             case ToolStart():
-                yield from self._end_input(call_id, event)
+                self._held.pop(call_id, None)
+                if event.streamed is None:
+                    yield from self._end_input(call_id, event)
+            case ToolFinish() | ToolError() if call_id not in self._written:
+                self._held[call_id] = event  # its tool read no further
+            case ToolProgress() if call_id not in self._written:
+                pass  # a part has an input that grows, or an output
             case ToolProgress():
                 said = {"toolCallId": call_id, "output": bounded(event.data), "preliminary": True}
                 yield _chunk("tool-output-available", **said)

@@ -172,6 +172,31 @@ UNKNOWN: list[ToolEvent] = [
     confirmed("m1", "c1"),
     end("m1"),
 ]
+# A tool that reads an argument while it is written starts, tells and may end before its call does.
+READING: list[ToolEvent] = [
+    MessageStart(run_id="m1"),
+    *call("m1", "c1")[:1],
+    ToolCallDelta(run_id="m1", id="c1", args='{"a"'),
+    ToolStart(run_id="m1", id="c1", name="add", args={}, streamed="a"),
+    ToolCallDelta(run_id="m1", id="c1", args=': "x'),
+    ToolProgress(run_id="m1", id="c1", name="add", data="x"),
+    ToolFinish(run_id="m1", id="c1", name="add", content="enough", artifact="x"),
+    ToolCallDelta(run_id="m1", id="c1", args='yz"}'),
+    ToolCallReady(run_id="m1", id="c1", name="add", args={"a": "xyz"}, early=False),
+    confirmed("m1", "c1"),
+    end("m1"),
+]
+READING_NONE: list[ToolEvent] = [
+    *READING[:5],
+    failed("m1", "c1"),
+    ToolCallInvalid(run_id="m1", id="c1", name="add", args='{"a": "x', error="cut", revoked=False),
+    end("m1", "length"),
+]
+ANSWERED: list[ToolEvent] = [
+    *EARLY[:8],
+    ToolCallInvalid(run_id="m1", id="c1", name="add", args="{}x", error="not so", revoked=True),
+    end("m1"),
+]
 UNCALLED: list[ToolEvent] = runs("t1", "t1")
 STREAMS: dict[str, list[ToolEvent]] = {
     "two turns": TWO_TURNS,
@@ -182,6 +207,9 @@ STREAMS: dict[str, list[ToolEvent]] = {
     "together": TOGETHER,
     "broken": BROKEN,
     "unknown": UNKNOWN,
+    "reading": READING,
+    "reading none": READING_NONE,
+    "answered": ANSWERED,
     "uncalled": UNCALLED,
     "nothing": [],
 }
@@ -377,6 +405,17 @@ class TestAISDK:
             "tool-output-available", "tool-output-available",
         ]  # fmt: skip
 
+    def test_a_tool_that_reads_its_call_is_heard_when_that_is_written(self) -> None:
+        kinds = [one["type"] for one in chunks(READING) if one["type"].startswith("tool-")]
+        assert kinds == [
+            "tool-input-start", *["tool-input-delta"] * 3, "tool-input-available",
+            "tool-output-available",
+        ]  # fmt: skip
+        (available,) = [one for one in chunks(READING) if one["type"] == "tool-input-available"]
+        assert available["input"] == {"a": "xyz"}
+        kinds = [one["type"] for one in chunks(READING_NONE) if one["type"].startswith("tool-")]
+        assert kinds == ["tool-input-start", *["tool-input-delta"] * 2, "tool-input-error"]
+
     def test_models_inside_tools_are_left_out(self) -> None:
         assert "Inside." not in str(chunks(NESTED))
         assert chunks(NESTED)[-1]["messageMetadata"]["usage"]["total_tokens"] == 21
@@ -430,6 +469,27 @@ class TestAGUI:
         (revoked,) = of_type(ag_ui(REVOKED), ToolCallResultEvent)
         assert revoked.content == "not so"
         assert len(of_type(ag_ui(REVOKED), ToolCallEndEvent)) == 1
+
+    def test_what_is_no_call_after_all_has_one_result(self) -> None:
+        (result,) = of_type(ag_ui(ANSWERED), ToolCallResultEvent)
+        assert result.content == "2"
+
+    def test_a_tool_that_reads_its_call_is_heard_when_that_is_written(self) -> None:
+        kind = EventType
+        assert [event.type for event in ag_ui(READING)[1:-1]] == [
+            kind.TOOL_CALL_START,
+            kind.TOOL_CALL_ARGS,
+            kind.CUSTOM,
+            kind.TOOL_CALL_ARGS,
+            kind.CUSTOM,
+            kind.TOOL_CALL_ARGS,
+            kind.TOOL_CALL_END,
+            kind.CUSTOM,
+            kind.TOOL_CALL_RESULT,
+        ]
+        (result,) = of_type(ag_ui(READING_NONE), ToolCallResultEvent)
+        assert result.content == "cut"
+        assert len(of_type(ag_ui(READING_NONE), ToolCallEndEvent)) == 1
 
     def test_a_call_that_is_tried_again_has_both_results(self) -> None:
         results = of_type(ag_ui(RETRIED), ToolCallResultEvent)

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "compat": {"core", "schema", "_steps", "_messages", "_kinds", "_growth", "parser"},
     "vllm": {"core", "_json_schema", "schema", "_steps", "_kinds", "_growth"},
     "tools": {"core", "schema", "parser", "partial", "_streamed"},
-    "consume": {"core", "schema", "_messages", "parser", "partial"},
+    "consume": {"core", "schema", "_messages", "parser", "partial", "_streamed"},
     "frontend": {"core"},
     "agents": {"core", "schema", "parser", "partial", "tools", "consume"},
     "timeline": {"core"},

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableGenerator, RunnablePassthrough
 from langchain_core.tools import BaseTool, StructuredTool, tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
@@ -27,8 +28,19 @@ from langchain_toolstream import (
     ToolSet,
     ToolStreamParser,
     artifact_tool,
+    tool_events,
 )
-from tests.unit_tests.scripted import Call, bad, chunk, comes_true, good, part, written
+from langchain_toolstream.core.events import ToolStart
+from tests.unit_tests.scripted import (
+    Call,
+    ScriptedChat,
+    bad,
+    chunk,
+    comes_true,
+    good,
+    part,
+    written,
+)
 
 PATIENCE = 5
 """Seconds after which what a test waits for will not come any more."""
@@ -166,6 +178,26 @@ class TestAChain:
         parser = ToolStreamParser([Writer().tool("async")])
         batches = [calls async for calls in parser.atransform(says(*WRITE, END))]
         assert batches == [[good("a", "write", path="p", content=TEXT)]]
+
+    async def test_is_told_of_before_its_call_is_written(self) -> None:
+        """The text comes as the call's own events do, and is no object in the tool's."""
+        writer = Writer()
+        tools = ToolSet([writer.tool("async")])
+
+        class Chat(ScriptedChat):
+            async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
+                for one in self.chunks:
+                    if one is WRITE[-1]:
+                        await asyncio.wait_for(writer.read.wait(), PATIENCE)
+                    yield ChatGenerationChunk(message=one.model_copy())
+
+        whole: Any = Chat(chunks=[*WRITE, END]) | ToolStreamParser(tools) | tools.map()
+        events = [event async for event in tool_events(whole, "Write!", tools=tools)]
+        kinds = [event.type for event in events]
+        (start,) = [event for event in events if isinstance(event, ToolStart)]
+        assert (start.args, start.streamed) == ({"path": "p"}, "content")
+        assert kinds.index("tool-start") < kinds.index("tool-call-ready")
+        assert kinds[-1] == "tool-finish"
 
     async def test_traces_the_text(self) -> None:
         collector = RunCollectorCallbackHandler()
