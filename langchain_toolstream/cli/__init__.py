@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 when all went well, 1 when the server or the stream failed, 2 when the
         command was used wrongly.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not every console has all characters
+        sys.stdout.reconfigure(errors="replace")
     arguments = _parser().parse_args(argv)
     command: Command = arguments.run
     try:

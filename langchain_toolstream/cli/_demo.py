@@ -14,6 +14,7 @@ from langchain_toolstream.cli._view import Kind
 from langchain_toolstream.testing import ReplayServer
 from langchain_toolstream.tools import ToolSet
 from langchain_toolstream.vllm import ChatVLLM
+from langchain_toolstream.vllm._refusals import public_url
 
 PROMPT = "Search for river poems. Also, what is 3 * 12? Also, write a poem about river to poem.txt."
 
@@ -138,7 +139,7 @@ async def demo(  # noqa: PLR0913 - one for each option of the command
             server = await stack.enter_async_context(ReplayServer(pace=pace))
             url, source = server.base_url, f"a recorded vLLM stream, {pace:g} events per second"
         else:
-            url, source = base_url, base_url
+            url, source = base_url, public_url(base_url)
         llm = ChatVLLM(base_url=url, model=model, temperature=0, max_tokens=300)
         prompt = prompt or PROMPT
         said = heading(prompt, source)

@@ -12,6 +12,7 @@ from langchain_toolstream.cli._tools import load_tools
 from langchain_toolstream.cli._usage import UsageError
 from langchain_toolstream.cli._view import Kind
 from langchain_toolstream.vllm import ChatVLLM
+from langchain_toolstream.vllm._refusals import public_url
 
 _PACE = 24.0
 
@@ -55,7 +56,7 @@ async def run(  # noqa: PLR0913 - one for each option of the command
         llm = ChatVLLM(base_url=base_url, model=model, **options)
         if not model:
             llm.model_name = await _first_model(llm)
-        said = heading(prompt, str(llm.openai_api_base))
+        said = heading(prompt, public_url(str(llm.openai_api_base)))
         await show(llm, prompt, toolset, heading=said, kind=kind, svg=svg)
     return 0
 
@@ -63,7 +64,8 @@ async def run(  # noqa: PLR0913 - one for each option of the command
 async def _first_model(llm: ChatVLLM) -> str:
     cards = await llm.alist_models()
     if not cards:
-        raise UsageError(f"{llm.openai_api_base} lists no model; name one with --model.")
+        base_url = public_url(str(llm.openai_api_base))
+        raise UsageError(f"{base_url} lists no model; name one with --model.")
     return cards[0].id
 
 

@@ -45,6 +45,18 @@ Response: type[Any] = _transport.Response
 _MAX_SHOWN = 500
 
 
+def public_url(url: str) -> str:
+    """A URL without the name and the password that may be in it.
+
+    Args:
+        url: Where a server is.
+    """
+    return _CREDENTIALS.sub("//", url, count=1)
+
+
+_CREDENTIALS = re.compile("//[^/]*@")
+
+
 @contextmanager
 def clear_errors(base_url: str, endpoint: str | None = None) -> Iterator[None]:
     """Turn what the SDK raises about a request into a `VLLMError` that says what to do.
@@ -60,6 +72,7 @@ def clear_errors(base_url: str, endpoint: str | None = None) -> Iterator[None]:
         VLLMError: See the tree at the top of this module.
         IncompleteStreamError: The connection broke while the answer was read.
     """
+    base_url, endpoint = public_url(base_url), endpoint and public_url(endpoint)
     try:
         yield
     except VLLMError as error:
@@ -114,6 +127,7 @@ def not_vllm(response: "httpx2.Response", text: str, base_url: str) -> VLLMServe
         base_url: Where the request went.
     """
     kind = response.headers.get("content-type", "no content type")
+    base_url = public_url(base_url)
     msg = (
         f"{base_url} answered {response.status_code} with {kind}, which is nothing of vLLM's: "
         f"{_readable(text, response)!r}. Something else is there, perhaps a proxy: check base_url."

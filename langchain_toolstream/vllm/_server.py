@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from langchain_toolstream.vllm._refusals import Response, clear_errors, not_vllm
+from langchain_toolstream.vllm._refusals import Response, clear_errors, not_vllm, public_url
 from langchain_toolstream.vllm._structured import VLLMStructures
 from langchain_toolstream.vllm.errors import VLLMNotFoundError
 
@@ -204,7 +204,7 @@ class VLLMServerSide(VLLMStructures):
 
     def _first_of(self, cards: Sequence[VLLMModelCard]) -> str:
         if not cards:
-            base_url = self.openai_api_base
+            base_url = public_url(str(self.openai_api_base))
             msg = f"{base_url} lists no model. Name one with model=..., or start vLLM with one."
             raise ValueError(msg)
         return cards[0].id
@@ -300,7 +300,8 @@ class VLLMServerSide(VLLMStructures):
         cards = self._read_models(response)
         if self.profile is None:
             names = ", ".join(repr(card.id) for card in cards) or "none"
-            msg = f"{self.openai_api_base} has no model {self.model_name!r}. Its models: {names}."
+            base_url = public_url(str(self.openai_api_base))
+            msg = f"{base_url} has no model {self.model_name!r}. Its models: {names}."
             raise VLLMNotFoundError(msg, response=response, body=None)
         return self.profile
 

@@ -28,7 +28,7 @@ from langchain_toolstream.vllm._details import add_usage
 from langchain_toolstream.vllm._protocol import ProtocolBuilder
 from langchain_toolstream.vllm._reading import PROVIDER, Reading
 from langchain_toolstream.vllm._reads import ReadAhead, areads, idle_timeout, reads
-from langchain_toolstream.vllm._refusals import clear_errors
+from langchain_toolstream.vllm._refusals import clear_errors, public_url
 from langchain_toolstream.vllm._request import token_limit, unstreamed
 from langchain_toolstream.vllm._server import ONE_LOOP, VLLMServerSide
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
@@ -206,6 +206,11 @@ class ChatVLLM(VLLMServerSide):
     def lc_secrets(self) -> dict[str, str]:
         """Where secrets come from, by field."""
         return {"openai_api_key": "VLLM_API_KEY"}
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show what is no secret."""
+        for name, value in super().__repr_args__():
+            yield name, public_url(value) if name == "openai_api_base" and value else value
 
     @property
     def _llm_type(self) -> str:

@@ -302,6 +302,30 @@ def test_a_server_that_is_not_there_is_said_in_one_line(
     assert not (here / "out.sse").exists()
 
 
+def test_a_password_in_the_url_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    url = "http://user:secret@127.0.0.1:9/v1"
+    for arguments in (("run", "Hi", "--base-url"), ("run", "Hi", "--model", "m", "--base-url")):
+        code, out, err = command(capsys, *arguments, url)
+        assert code == 1
+        assert "secret" not in out + err
+        assert "http://127.0.0.1:9/v1" in err
+    for options in ([], ["--json"]):
+        code, out, err = command(capsys, "doctor", url, *options)
+        assert code == 1
+        assert "secret" not in out + err
+
+
+def test_an_output_that_lacks_characters_gets_others(server: ReplayServer) -> None:
+    """As cp1252 does, which is where Windows sends what is redirected."""
+    arguments = ["run", QUESTION, "--base-url", server.base_url, "--plain"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [TOOLSTREAM, *arguments], capture_output=True, timeout=50, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"? the model writes" in done.stdout
+
+
 def test_what_a_server_refuses_is_said_and_recorded(
     server: ReplayServer, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:

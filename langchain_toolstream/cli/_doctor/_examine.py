@@ -21,7 +21,7 @@ from langchain_toolstream.vllm import (
     VLLMError,
     VLLMPermissionDeniedError,
 )
-from langchain_toolstream.vllm._refusals import clear_errors
+from langchain_toolstream.vllm._refusals import clear_errors, public_url
 from langchain_toolstream.vllm.chat_models import NO_KEY
 
 _PROBES: tuple[ProbeName, ...] = (
@@ -66,7 +66,7 @@ async def examine(
         seen.unauthorized = _words(error)
         return seen
     except (VLLMError, TimeoutError) as error:
-        seen.unreachable = str(error) or f"{url} did not answer within {timeout:g} s."
+        seen.unreachable = str(error) or f"{public_url(url)} did not answer within {timeout:g} s."
         return seen
     with contextlib.suppress(VLLMError, TimeoutError):
         async with asyncio.timeout(timeout):

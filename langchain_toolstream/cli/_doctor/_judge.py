@@ -15,6 +15,7 @@ from langchain_toolstream.cli._doctor._findings import (
 from langchain_toolstream.cli._doctor._tools import ToolJudge
 from langchain_toolstream.cli._doctor._which import SEVERAL, tokens_per_event
 from langchain_toolstream.vllm import VLLMModelCard
+from langchain_toolstream.vllm._refusals import public_url
 
 _BUFFERED = 0.05  # share of the time in which all came, if a proxy held it back
 _SLOW = 1.0
@@ -55,7 +56,7 @@ def _cannot_ask(seen: Observations) -> Iterator[Finding]:
     if seen.unreachable:
         yield failed("reachable", seen.unreachable)
         return
-    yield ok("reachable", f"{seen.url} answers")
+    yield ok("reachable", f"{public_url(seen.url)} answers")
     yield failed(
         "key",
         f"it is refused: {seen.unauthorized}",
@@ -64,7 +65,7 @@ def _cannot_ask(seen: Observations) -> Iterator[Finding]:
 
 
 def _server(seen: Observations) -> Iterator[Finding]:
-    yield ok("reachable", f"{seen.url} answers")
+    yield ok("reachable", f"{public_url(seen.url)} answers")
     if seen.version is None:
         yield note("version", "no /version: perhaps not vLLM, or a gateway before it")
     else:

@@ -11,6 +11,7 @@ from rich.text import Text
 from langchain_toolstream.cli._doctor._findings import Finding, Observations
 from langchain_toolstream.cli._doctor._judge import is_healthy
 from langchain_toolstream.cli._usage import printable
+from langchain_toolstream.vllm._refusals import public_url
 
 _MARKS = {
     "ok": ("ok", "green"),
@@ -52,7 +53,7 @@ def print_json(seen: Observations, findings: list[Finding]) -> None:
         findings: The diagnosis.
     """
     report = {
-        "url": seen.url,
+        "url": public_url(seen.url),
         "healthy": is_healthy(findings),
         "version": seen.version,
         "model": seen.model,

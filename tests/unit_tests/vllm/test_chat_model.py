@@ -287,6 +287,11 @@ class TestSecrets:
         ]
         assert [view for view in views if KEY in view] == []
 
+    def test_a_password_in_the_url_is_not_shown(self) -> None:
+        llm = ChatVLLM(base_url=f"http://user:{KEY}@server/v1", model="tiny")
+        assert KEY not in repr(llm)
+        assert "http://server/v1" in repr(llm)
+
     def test_where_it_comes_from_is_named(self) -> None:
         assert ChatVLLM(api_key=KEY).lc_secrets == {"openai_api_key": "VLLM_API_KEY"}
 

@@ -78,6 +78,16 @@ BROKEN: dict[str, Callable[[], Broken]] = {
 
 
 @reads
+@pytest.mark.parametrize("status", [None, 401, 404, 500])
+async def test_a_password_in_the_url_is_not_said(read: Read, status: int | None) -> None:
+    lost = httpx2.ConnectError("refused")
+    server = MockedServer(lambda _: lost if status is None else httpx2.Response(status))
+    with pytest.raises(VLLMError, match="http://server/v1") as raised:
+        await read(server.llm(base_url="http://user:secret@server/v1"))
+    assert "secret" not in str(raised.value)
+
+
+@reads
 @pytest.mark.parametrize("name", BROKEN)
 async def test_what_breaks_off_an_answer_is_ours_the_cores_the_sdks_and_langchains(
     name: str, read: Read
