@@ -28,6 +28,10 @@ from langchain_toolstream.core.events import (
 from langchain_toolstream.core.mark import without_end, without_mark
 from langchain_toolstream.schema import ToolSchema
 
+_BROKEN_OFF = "The message broke off before the call was confirmed."
+# The reason of that stands in the message's own event: it may be the text of any exception, and
+# front ends are told what is wrong with calls (docs/decisions/0019).
+
 
 class _Message:
     """What both readers share.
@@ -70,7 +74,7 @@ class _Message:
             reason: Why.
         """
         error = MessageError(run_id=self.start.run_id, error=reason)
-        return self._begin([*self._calls.abort(reason), error])
+        return self._begin([*self._calls.abort(_BROKEN_OFF), error])
 
     def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
         self._metadata.update(metadata)

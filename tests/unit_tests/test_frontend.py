@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 from langchain_core.documents import Document
 from pydantic import BaseModel, Field, SecretStr
 
-from langchain_toolstream import to_ag_ui, to_ai_sdk, to_sse
+from langchain_toolstream import to_ag_ui, to_ai_sdk, to_sse, tool_events
 from langchain_toolstream.core.events import (
     ArgumentFinish,
     MessageError,
@@ -51,6 +51,7 @@ from langchain_toolstream.core.events import (
     ToolStart,
 )
 from langchain_toolstream.frontend._json import MAX_DEPTH, MAX_VALUE, bounded, to_json
+from tests.unit_tests.scripted import ScriptedChat, written
 
 USAGE = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
 
@@ -301,6 +302,14 @@ class TestErrors:
         told = str(road(events, ConnectionError("and 5678"), show_errors=True))
         assert "1234" in told
         assert "5678" in told
+
+    @pytest.mark.parametrize("road", [to_sse, to_ai_sdk, to_ag_ui])
+    def test_stay_here_where_they_broke_off_a_call_too(self, road: Any) -> None:
+        error = ConnectionError("password is 1234")
+        llm = ScriptedChat(chunks=written(0, "c1", "add", '{"a": 1'), error=error)
+        said = collect(road(tool_events(llm, "Add!")))
+        assert "broke off" in str(said)
+        assert "1234" not in str(said)
 
     def test_end_the_stream_in_its_own_words(self) -> None:
         error = ValueError("x")
