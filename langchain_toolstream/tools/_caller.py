@@ -100,6 +100,8 @@ class Caller:
             while True:
                 try:
                     message = self._invoke(call, tool, config, state, **kwargs)
+                    for _ in state.streamed or ():
+                        pass  # no answer before there is a call
                     return _taken_back(call, state) or message
                 except asyncio.CancelledError:  # only the tool itself can raise it in a thread
                     return error_message(call, CANCELLED_ITSELF)
@@ -198,6 +200,9 @@ class Caller:
         while True:
             try:
                 message = await self._ainvoke(call, tool, config, state, **kwargs)
+                if state.streamed is not None:
+                    async for _ in state.streamed:
+                        pass  # no answer before there is a call
                 return _taken_back(call, state) or message
             except Exception as error:
                 if answer := _taken_back(call, state):

@@ -67,9 +67,9 @@ class Running:
         if self.stopped.is_set():
             return
         self.stopped.set()
-        if self.streamed is not None:
+        if self.streamed is not None and not self.streamed.ended:
             self.streamed.fail("Nobody waits for the call any more.")
-        if self.holds_thread:
+        elif self.holds_thread:
             logger.warning(
                 "The tool %r (call %s) is not waited for any more, but it runs in a thread, which "
                 "nothing can stop. Its result will be dropped.",

@@ -364,6 +364,41 @@ class TestACallThatIsNone:
             assert message.content.startswith("Error: the call was not run. The message was cut")
         assert runs <= 2  # at most one for each chain
 
+    @pytest.mark.parametrize("kind", ["sync", "async"])
+    async def test_is_no_success_of_a_tool_that_did_not_read_on(self, kind: str) -> None:
+        """As no other tool that has to wait for the end of the message has one."""
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def write(content: Streamed[str]) -> str:
+            """Write."""
+            loop.call_soon_threadsafe(done.set)
+            return next(iter(content))
+
+        async def awrite(content: Streamed[str]) -> str:
+            """Write."""
+            done.set()
+            return await anext(aiter(content))
+
+        one = StructuredTool.from_function(
+            *((None, awrite) if kind == "async" else (write,)), name="write"
+        )
+        tools = ToolSet([one])
+        whole: Any = ToolStreamParser(tools) | tools.map()
+
+        async def says_it(last: AIMessageChunk) -> AsyncIterator[AIMessageChunk]:
+            for said in written(0, "a", "write", '{"content": "abcdef"}'):
+                yield said
+            await asyncio.wait_for(done.wait(), PATIENCE)
+            for _ in range(20):  # turns until its task has ended too
+                await asyncio.sleep(0)
+            yield last
+
+        for last, status in ((END, "success"), (CUT, "error")):
+            done.clear()
+            (message,) = await a_list(whole.atransform(says_it(last)))
+            assert message.status == status
+
     def test_reaches_a_generator_where_it_reads(self) -> None:
         """Not only as the closing of the generator, which it cannot tell from a timeout."""
         reads, may_go_on, ended = threading.Event(), threading.Event(), threading.Event()
