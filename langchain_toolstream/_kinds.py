@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic_core import CoreConfig, SchemaValidator, core_schema, to_json
 
+from langchain_toolstream._streamed import STREAMED
 from langchain_toolstream.core.errors import JSONPath
 
 Part = Any
@@ -343,7 +344,8 @@ class Scope:
         inside = self._inside(inner, whole, config)
         if inside is not None:
             return _Grown(self, whole, config, inside)
-        return Kind(self, whole, config, grows=inner["type"] == "str")
+        is_text = inner["type"] == "str" or STREAMED in inner.get("metadata", {})
+        return Kind(self, whole, config, grows=is_text)
 
     def _unwrapped(self, whole: Part) -> tuple[Part, Part] | None:
         """Find what a part is about, past what stands around it.

@@ -205,8 +205,13 @@ def _take(value: Any) -> "Streamed[str]":
     raise PydanticCustomError(kind, "Input should be a valid string")
 
 
+STREAMED = "langchain_toolstream_streamed"
+"""In the metadata of a `Streamed` in a core schema: to whoever shows it, it is a string."""
+
 _SCHEMA = core_schema.no_info_plain_validator_function(
-    _take, serialization=core_schema.to_string_ser_schema(when_used="json")
+    _take,
+    metadata={STREAMED: True},
+    serialization=core_schema.to_string_ser_schema(when_used="json"),
 )
 Streamed.__pydantic_serializer__ = SchemaSerializer(_SCHEMA)
 

@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "_streamed": {"core"},
     "_json_schema": set(),
     "schema": {"core", "_json_schema", "_streamed"},
-    "_kinds": {"core", "schema"},
+    "_kinds": {"core", "schema", "_streamed"},
     "_growth": {"core", "schema", "_kinds"},
     "_steps": set(),
     "_messages": {"core"},

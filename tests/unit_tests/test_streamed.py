@@ -23,6 +23,7 @@ from pydantic import BaseModel, Field
 
 from langchain_toolstream import (
     CallRevokedError,
+    PartialToolsParser,
     Streamed,
     ToolCallError,
     ToolSet,
@@ -585,6 +586,19 @@ class TestTheText:
         parameters = convert_to_openai_tool(Writer().tool("sync"))["function"]["parameters"]
         assert parameters["properties"]["content"] == {"type": "string"}
         assert parameters["required"] == ["path", "content"]
+
+    @pytest.mark.parametrize("kind", [Streamed[str], Streamed[str] | None])
+    def test_is_a_string_to_whoever_shows_it(self, kind: Any) -> None:
+        def write(content: kind) -> None:
+            """Write."""
+
+        parser = PartialToolsParser([write])
+        chunks = [*written(0, "a", "write", '{"content": "abcdef"}'), END]
+        assert "".join(parser.text("content").transform(iter(chunks))) == "abcdef"
+        models = [view.model for view in parser.transform(iter(chunks))]
+        shown = [str(model.content) for model in models if hasattr(model, "content")]
+        assert shown[:2] == ["abc", "abcdef"]
+        assert isinstance(models[-1].content, Streamed)
 
     @pytest.mark.parametrize("content", [1, None, ["a"], {"a": 1}])
     def test_has_to_be_text(self, content: Any) -> None:
