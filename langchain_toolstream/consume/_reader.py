@@ -10,8 +10,9 @@ Each kind of item says by its form what it is:
 
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -49,8 +50,10 @@ _NO_REASON = "The tool failed without saying why."
 class _Call:
     """A call that a model wrote: whose it is, and its arguments once they are known."""
 
+    id: str
     run_id: str
     name: str
+    parents: Sequence[str] = ()
     args: dict[str, Any] | None = None
     taken: bool = False
 
@@ -62,6 +65,7 @@ class _Tool:
     id: str
     run_id: str
     name: str
+    parents: Sequence[str] = ()
 
 
 class EventReader:
@@ -77,7 +81,8 @@ class EventReader:
         self._messages: dict[str, MessageReader] = {}  # by their runs
         self._streams: dict[str, ProtocolReader] = {}  # likewise
         self._only: MessageReader | None = None  # of a source that is one model's stream
-        self._calls: OrderedDict[str, _Call] = OrderedDict()
+        self._parents: dict[str, Sequence[str]] = {}  # the runs around those of messages
+        self._calls: OrderedDict[tuple[str, str], _Call] = OrderedDict()  # by message and id
         self._tools: dict[str, _Tool] = {}  # by their runs, or by their calls where those are all
         self._tasks: dict[str, str] = {}  # the calls that runs of a graph's tool node were given
         self._v2 = {
@@ -155,6 +160,7 @@ class EventReader:
             events += message.abort(reason)
         events += [_error(tool, _NOT_FINISHED) for tool in self._tools.values()]
         self._messages.clear()
+        self._parents.clear()
         self._streams.clear()
         self._tools.clear()
         self._only = None
@@ -164,13 +170,25 @@ class EventReader:
         """Remember the calls, for the tools that will run them."""
         for event in events:
             if isinstance(event, ToolCallStart):
-                self._calls[event.id] = _Call(event.run_id, event.name)
-                self._calls.move_to_end(event.id)
+                parents = self._parents.get(event.run_id, ())
+                call = _Call(event.id, event.run_id, event.name, parents)
+                self._calls[event.run_id, event.id] = call
                 if len(self._calls) > MAX_CALLS_REMEMBERED:
                     self._calls.popitem(last=False)
-            elif isinstance(event, ToolCallReady) and (call := self._calls.get(event.id)):
-                call.args = event.args
+            elif isinstance(event, ToolCallReady) and (event.run_id, event.id) in self._calls:
+                self._calls[event.run_id, event.id].args = event.args
         return events
+
+    def _call(self, call_id: str, parents: Sequence[str]) -> _Call | None:
+        """Find a call by its id, which another model may have used too.
+
+        It is the last of those that were made nearest to whoever asks.
+        """
+        found, nearest = None, -1
+        for call in self._calls.values():
+            if call.id == call_id and (near := _shared(call.parents, parents)) >= nearest:
+                found, nearest = call, near
+        return found
 
     # One model's stream.
 
@@ -245,6 +263,7 @@ class EventReader:
             graphs = str(metadata.get("langgraph_checkpoint_ns") or "").split("|")[:-1]
             start = _start(run_id, metadata, graphs, self._call_around(event))
             reader = self._messages[run_id] = MessageReader(self._schemas, start)
+            self._parents[run_id] = event["parent_ids"]
         return reader
 
     def _v2_model_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
@@ -254,8 +273,9 @@ class EventReader:
             return []
         reader = self._v2_message(event)
         del self._messages[event["run_id"]]
-        events = [] if streamed else reader.feed(output)
-        return self._keep(events + reader.close())
+        events = self._keep([*([] if streamed else reader.feed(output)), *reader.close()])
+        del self._parents[event["run_id"]]
+        return events
 
     def _v2_chain_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         given = event["data"].get("input")
@@ -280,7 +300,8 @@ class EventReader:
         for message in chunk:
             if isinstance(message, ToolMessage):
                 for run_id, tool in [*self._tools.items()]:
-                    if tool.id == message.tool_call_id:
+                    ours = tool.parents[-1:] == [event["run_id"]]  # others may have the same id
+                    if ours and tool.id == message.tool_call_id:
                         del self._tools[run_id]
                         events.append(_finish(tool, message))
         return events
@@ -288,7 +309,7 @@ class EventReader:
     def _v2_tool_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         args = event["data"].get("input")
         call_id = self._v2_call_id(event, args)
-        return self._start_tool(event["run_id"], call_id, event["name"], args)
+        return self._start_tool(event["run_id"], call_id, event["name"], args, event["parent_ids"])
 
     def _v2_tool_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         tool = self._tools.pop(event["run_id"], None)
@@ -308,7 +329,8 @@ class EventReader:
         call_id = data.get("tool_call_id")
         if not isinstance(call_id, str):
             call_id = self._call_around(event) or event["run_id"]
-        return [self._progress(call_id, str(data.get("name") or ""), data.get("data"))]
+        name, said = str(data.get("name") or ""), data.get("data")
+        return [self._progress(call_id, name, said, event["parent_ids"])]
 
     def _v2_call_id(self, event: Mapping[str, Any], args: Any) -> str:
         """Find the call that a tool runs.
@@ -320,15 +342,16 @@ class EventReader:
         given = event["metadata"].get("tool_call_id")
         if not isinstance(given, str):
             given = self._tasks.get(parents[-1]) if parents else None
-        inside = any(  # what a tool runs inherits its metadata
-            tool.id == given and (tool.name != event["name"] or run_id in parents)
+        inside = any(  # what a tool runs inherits its metadata, and perhaps its place
+            tool.id == given
+            and (run_id in parents or (tool.name != event["name"] and tool.parents == parents))
             for run_id, tool in self._tools.items()
         )
         if isinstance(given, str) and not inside:
             return given
-        for known_id, call in self._calls.items():
+        for call in self._calls.values():
             if not call.taken and call.name == event["name"] and _has(args, call.args):
-                return known_id
+                return call.id
         return str(event["run_id"])
 
     def _call_around(self, event: Mapping[str, Any]) -> str | None:
@@ -342,15 +365,17 @@ class EventReader:
 
     # Tools, however they came.
 
-    def _start_tool(self, key: str, call_id: str, name: str, args: Any) -> list[ToolEvent]:
-        call = self._calls.get(call_id)
+    def _start_tool(
+        self, key: str, call_id: str, name: str, args: Any, parents: Sequence[str] = ()
+    ) -> list[ToolEvent]:
+        call = self._call(call_id, parents)
         if call is not None:
             call.taken = True
             args = args if call.args is None else call.args
         events: list[ToolEvent] = []
         if (before := self._tools.pop(key, None)) is not None:
             events.append(_error(before, _NOT_FINISHED))
-        tool = self._tools[key] = _Tool(call_id, call.run_id if call else key, name)
+        tool = self._tools[key] = _Tool(call_id, call.run_id if call else key, name, parents)
         args = args if isinstance(args, dict) else {"input": args}
         args, streamed = _without_streamed(args)
         events.append(
@@ -358,9 +383,12 @@ class EventReader:
         )
         return events
 
-    def _progress(self, call_id: str, name: str, data: Any) -> ToolProgress:
-        tool = next((tool for tool in self._tools.values() if tool.id == call_id), None)
-        run_id, name = (tool.run_id, tool.name) if tool else (call_id, name)
+    def _progress(
+        self, call_id: str, name: str, data: Any, parents: Sequence[str] = ()
+    ) -> ToolProgress:
+        running = [(run_id, tool) for run_id, tool in self._tools.items() if tool.id == call_id]
+        running.sort(key=lambda one: _shared([*one[1].parents, one[0]], parents))
+        run_id, name = (running[-1][1].run_id, running[-1][1].name) if running else (call_id, name)
         return ToolProgress(id=call_id, run_id=run_id, name=name, data=data)
 
 
@@ -391,6 +419,11 @@ def _without_streamed(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]
     whole = {name: str(text) for name, text in texts.items() if name != open_one}
     others = {name: value for name, value in args.items() if name not in texts}
     return {**others, **whole}, open_one
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many runs, from the outermost on, are around both."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _has(given: Any, args: dict[str, Any] | None) -> bool:

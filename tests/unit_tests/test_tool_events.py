@@ -38,6 +38,9 @@ from langchain_toolstream.core.events import (
 )
 from tests.unit_tests.scripted import ScriptedChat, chunk, comes_true, part, written
 
+PATIENCE = 5
+"""Seconds after which what a test waits for will not come any more."""
+
 # langchain-core calls its v3 protocol beta.
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
@@ -426,6 +429,34 @@ class TestTools:
         assert first.id == "c1"
         assert second.id == second.run_id != "c1"
         assert len(of_type(events, ToolFinish)) == 2
+
+    async def test_models_side_by_side_may_use_one_id(self) -> None:
+        """As those do whose ids count the calls of a message, such as Kimi's `functions.add:0`."""
+        second_is_done = asyncio.Event()
+
+        @tool
+        async def wait(branch: str) -> AsyncIterator[str]:
+            """Wait."""
+            if branch == "first":
+                await asyncio.wait_for(second_is_done.wait(), PATIENCE)
+            yield branch
+
+        def run(branch: str) -> Any:
+            said = written(0, "functions.wait:0", "wait", f'{{"branch": "{branch}"}}')
+            return chain(model([*said, END]), ToolSet([wait]))
+
+        both = RunnableParallel(first=run("first"), second=run("second"))
+        events: list[Any] = []
+        async for event in tool_events(both, "x"):
+            events.append(event)
+            if event.type == "tool-finish":
+                second_is_done.set()
+        runs = {e.args["branch"]: e.run_id for e in of_type(events, ToolCallFinish)}
+        assert len(set(runs.values())) == 2
+        assert {e.args["branch"]: e.run_id for e in of_type(events, ToolStart)} == runs
+        assert {e.data: e.run_id for e in of_type(events, ToolProgress)} == runs
+        finished = [(e.content, e.run_id) for e in of_type(events, ToolFinish)]
+        assert finished == [("second", runs["second"]), ("first", runs["first"])]
 
     async def test_any_output_of_a_tool(self) -> None:
         class Command:
