@@ -134,6 +134,8 @@ def _streaming(seen: Observations) -> Finding:
 
 def _usage(seen: Observations) -> Finding:
     answers = [answer for answer in seen.answers.values() if not answer.failed]
+    if not answers:
+        return unknown("usage", "no answer came to its end")
     if not all(answer.usages for answer in answers):
         return warning(
             "usage",

@@ -318,6 +318,14 @@ CASES: dict[str, tuple[dict[str, Answer], str, str, str, str]] = {
 }
 
 
+def test_nothing_is_said_of_what_no_answer_showed() -> None:
+    seen = observed()
+    seen.answers = {"text": read(chunk(content="a"), done=False)}
+    findings = diagnose(seen)
+    assert findings["answers"].status == "failed"
+    assert {findings[check].status for check in ("streaming", "usage")} == {"unknown"}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_each_trouble_is_named_with_what_to_change(case: str) -> None:
     answers, check, status, found, change = CASES[case]
