@@ -22,11 +22,13 @@ Order = Literal["completed", "called"]
 class Entry:
     """One call that arrived, and its answer once there is one.
 
-    It waits for its producers: earlier calls of the message whose artifacts it takes.
+    It waits for its producers: earlier calls of the message whose artifacts it takes. One that came
+    before it was confirmed came before those too, perhaps, and waits until that is known.
     """
 
     __slots__ = (
         "call", "given_out", "message", "place", "producers", "refused", "running", "started_at",
+        "unseen",
     )  # fmt: skip
 
     def __init__(self, call: Call, place: int) -> None:
@@ -38,11 +40,16 @@ class Entry:
         self.running = Running(call["id"], call.get("args"))
         self.started_at: float | None = None
         self.producers: list[Entry] = []
+        self.unseen: frozenset[str] = frozenset()  # producers that have not come, and may
 
     @property
     def may_start(self) -> bool:
         """Whether the calls that this one takes artifacts of are answered."""
-        return all(producer.message is not None for producer in self.producers)
+        return not self.unseen and all(one.message is not None for one in self.producers)
+
+    def needs(self, other: "Entry") -> bool:
+        """Whether another call has to be answered before this one."""
+        return any(one is other or one.needs(other) for one in self.producers)
 
 
 class Ledger:
@@ -54,6 +61,7 @@ class Ledger:
         self._order = order
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
+        self._unsure: list[Entry] = []  # which calls come before them
         self._unanswered = 0
         self._answered: list[Entry] = []  # and not given out
         self._next = 0  # in the model's order
@@ -64,7 +72,7 @@ class Ledger:
         return self._unanswered > 0
 
     def arrive(self, batch: Any) -> list[Entry]:
-        """Take some calls in. Returns those whose tools have to be started."""
+        """Take some calls in, none at the end. Returns those whose tools have to be started."""
         calls = as_calls(batch)
         self.arrived.extend(calls)
         taken_back = {call["id"] for call in calls if _is_invalid(call)} - {None}
@@ -78,10 +86,24 @@ class Ledger:
                 if refusal is None:
                     earlier = self._caller.producers(call) - {call["id"]}
                     entry.producers = [e for id_ in earlier if (e := self._by_id.get(id_))]
+                    self._show(entry)
+                    if entry.running.may_be_confirmed:
+                        entry.unseen = earlier - self._by_id.keys()
+                        self._unsure.append(entry)
                     to_start.append(entry)
                 else:
                     self.answer(entry, refusal)
+        for entry in self._unsure:
+            if not (calls and entry.running.may_be_confirmed):
+                entry.unseen = frozenset()  # whatever comes now is no earlier call
+        self._unsure = [entry for entry in self._unsure if entry.unseen]
         return to_start
+
+    def _show(self, new: Entry) -> None:
+        """Let those wait for a call that take its artifact and came before it."""
+        for entry in self._unsure:
+            if new.call["id"] in entry.unseen and not new.needs(entry):
+                entry.producers.append(new)
 
     def _was_refused(self, call: Call) -> bool:
         known = self._by_id.get(call["id"] or "")

@@ -232,10 +232,10 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
         try:
             while True:
                 batch, interruption = pull(batches)
+                for entry in ledger.arrive([] if batch is END else batch):
+                    tools.start(entry)
                 if batch is END:
                     break
-                for entry in ledger.arrive(batch):
-                    tools.start(entry)
                 tools.settle(ledger)
                 if messages := ledger.release():
                     yield messages

@@ -49,6 +49,11 @@ class Running:
         return None if self.streamed is None else self.streamed.error
 
     @property
+    def may_be_confirmed(self) -> bool:
+        """Whether nothing is known yet of what becomes of the call."""
+        return self.is_provisional and not self.is_dropped
+
+    @property
     def is_dropped(self) -> bool:
         """Whether nobody wants the result any more."""
         return self.stopped.is_set() or self.taken_back is not None

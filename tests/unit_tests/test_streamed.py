@@ -23,6 +23,7 @@ from pydantic import BaseModel, Field
 
 from langchain_toolstream import (
     CallRevokedError,
+    FromArtifact,
     PartialToolsParser,
     Streamed,
     ToolCallError,
@@ -199,6 +200,40 @@ class TestAChain:
         assert (start.args, start.streamed) == ({"path": "p"}, "content")
         assert kinds.index("tool-start") < kinds.index("tool-call-ready")
         assert kinds[-1] == "tool-finish"
+
+    @pytest.mark.parametrize("read_only", [True, ()])
+    @pytest.mark.parametrize("limit", [None, 1])
+    async def test_waits_for_the_artifact_of_a_call_before_it(
+        self, read_only: Any, limit: int | None
+    ) -> None:
+        """That call is ready later, unless its tool is read-only."""
+
+        @artifact_tool
+        def load() -> tuple[str, list[int]]:
+            """Load."""
+            return "loaded", [1, 2]
+
+        async def save(data: Annotated[list[int], FromArtifact()], text: Streamed[str]) -> str:
+            """Save."""
+            return f"{data} {''.join([piece async for piece in text])}"
+
+        def sync_save(data: Annotated[list[int], FromArtifact()], text: Streamed[str]) -> str:
+            """Save."""
+            return f"{data} {''.join(text)}"
+
+        args = '{"data": "artifact:a", "text": "some text"}'
+        chunks = [*written(0, "a", "load", "{}"), *written(1, "b", "save", args), END]
+        config: Any = {"max_concurrency": limit}
+        for one in (save, sync_save):
+            tools = ToolSet([load, StructuredTool.from_function(
+                **({"coroutine": one} if one is save else {"func": one}), name="save"
+            )], read_only=read_only and ["load"])  # fmt: skip
+            whole: Any = ToolStreamParser(tools) | tools.map()
+            messages = await a_list(whole.atransform(says(*chunks), config))
+            assert [m.content for m in messages] == ["loaded\nartifact:a", "[1, 2] some text"]
+            if one is sync_save:
+                messages = list(chain.from_iterable(whole.transform(iter(chunks), config)))
+                assert [m.tool_call_id for m in messages if m.status == "success"] == ["a", "b"]
 
     async def test_traces_the_text(self) -> None:
         collector = RunCollectorCallbackHandler()
