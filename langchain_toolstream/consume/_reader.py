@@ -413,12 +413,12 @@ def _run_id(message_id: str | None) -> str:
 
 
 def _without_streamed(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Take out the text that a tool reads, with its name, or put it in where it is whole."""
-    texts = {name: value for name, value in args.items() if isinstance(value, Streamed)}
-    open_one = next((name for name, text in texts.items() if not text.ended), None)
-    whole = {name: str(text) for name, text in texts.items() if name != open_one}
-    others = {name: value for name, value in args.items() if name not in texts}
-    return {**others, **whole}, open_one
+    """Take out the text that a tool reads, and name it.
+
+    Whether it is whole by now says nothing: events of its writing may wait behind this one.
+    """
+    streamed = next((name for name, one in args.items() if isinstance(one, Streamed)), None)
+    return {name: value for name, value in args.items() if name != streamed}, streamed
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:

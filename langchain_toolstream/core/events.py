@@ -201,8 +201,8 @@ class ToolStart(_Event):
     """A tool began to run. A call that is tried again starts again, after its `ToolError`.
 
     A tool that runs without a call has its own run's id as `id` and as `run_id`. `streamed` names
-    the argument that the tool reads while it is written, where the call is still being written; it
-    is not in `args`, and comes as the call's own events do.
+    the argument that the tool reads while it is written, where it started before its call was
+    ready; it is not in `args`, and comes as the call's own events do.
     """
 
     type: Literal["tool-start"] = "tool-start"

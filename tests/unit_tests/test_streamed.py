@@ -181,8 +181,12 @@ class TestAChain:
         batches = [calls async for calls in parser.atransform(says(*WRITE, END))]
         assert batches == [[good("a", "write", path="p", content=TEXT)]]
 
-    async def test_is_told_of_before_its_call_is_written(self) -> None:
-        """The text comes as the call's own events do, and is no object in the tool's."""
+    @pytest.mark.parametrize("turns", [0, 200])
+    async def test_is_told_of_before_its_call_is_written(self, turns: int) -> None:
+        """The text comes as the call's own events do, and is no object in the tool's.
+
+        Also where the reader is so slow that the text is whole by then.
+        """
         writer = Writer()
         tools = ToolSet([writer.tool("async")])
 
@@ -194,7 +198,11 @@ class TestAChain:
                     yield ChatGenerationChunk(message=one.model_copy())
 
         whole: Any = Chat(chunks=[*WRITE, END]) | ToolStreamParser(tools) | tools.map()
-        events = [event async for event in tool_events(whole, "Write!", tools=tools)]
+        events: list[Any] = []
+        async for event in tool_events(whole, "Write!", tools=tools):
+            events.append(event)
+            for _ in range(turns):
+                await asyncio.sleep(0)
         kinds = [event.type for event in events]
         (start,) = [event for event in events if isinstance(event, ToolStart)]
         assert (start.args, start.streamed) == ({"path": "p"}, "content")
