@@ -336,7 +336,8 @@ class EventReader:
         """Find the call that a tool runs.
 
         `ToolSet` says so; a tool node of LangGraph was given the one call; else it is the first
-        call of this name and these arguments that no tool runs yet.
+        call of this name and these arguments that no tool runs yet. So it is too where the model
+        gave no id, or one twice: whoever reads its message makes one then.
         """
         parents = event["parent_ids"]
         given = event["metadata"].get("tool_call_id")
@@ -347,12 +348,13 @@ class EventReader:
             and (run_id in parents or (tool.name != event["name"] and tool.parents == parents))
             for run_id, tool in self._tools.items()
         )
-        if isinstance(given, str) and not inside:
+        given = given if isinstance(given, str) and not inside else None
+        if given is not None and self._call(given, parents) is not None:
             return given
         for call in self._calls.values():
             if not call.taken and call.name == event["name"] and _has(args, call.args):
                 return call.id
-        return str(event["run_id"])
+        return given or str(event["run_id"])
 
     def _call_around(self, event: Mapping[str, Any]) -> str | None:
         for parent in reversed(event["parent_ids"]):

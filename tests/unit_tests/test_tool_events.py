@@ -430,6 +430,20 @@ class TestTools:
         assert second.id == second.run_id != "c1"
         assert len(of_type(events, ToolFinish)) == 2
 
+    async def test_of_a_call_whose_id_was_made_is_told_under_the_id_of_the_call(self) -> None:
+        """The parser makes another one than the reader of events."""
+        tools = ToolSet([add])
+        said = [
+            *written(0, "c1", "add", '{"a":1,"b":2}'),
+            *written(1, "c1", "add", '{"a":5,"b":2}'),
+        ]
+        events = await all_of(tool_events(chain(model([*said, END]), tools), "x"))
+        calls = {e.id: e.args["a"] for e in of_type(events, ToolCallFinish)}
+        assert {e.id: e.args["a"] for e in of_type(events, ToolStart)} == calls
+        assert {e.id: e.content for e in of_type(events, ToolFinish)} == {
+            call_id: str(a + 2) for call_id, a in calls.items()
+        }
+
     async def test_models_side_by_side_may_use_one_id(self) -> None:
         """As those do whose ids count the calls of a message, such as Kimi's `functions.add:0`."""
         second_is_done = asyncio.Event()
