@@ -17,7 +17,7 @@ from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_toolstream.tools._ledger import Call, Ledger, Order, as_calls
-from langchain_toolstream.tools._workers import END, Source, Tasks, Threads, cancel, first_of, pull
+from langchain_toolstream.tools._workers import END, Source, Tasks, Threads, first_of, pull
 
 if TYPE_CHECKING:
     from langchain_toolstream.tools._toolset import ToolSet
@@ -222,8 +222,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
                 async for batch in messages:
                     yield batch
         finally:
-            if aclose := getattr(batches, "aclose", None):
-                await aclose()
+            await _close(batches)
 
     def _run(
         self, batches: Iterator[list[Call]], config: RunnableConfig, ledger: Ledger
@@ -274,10 +273,17 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             if source.error is not None:
                 raise source.error
         finally:
-            await tools.leave()
-            await cancel(source.task)
-            if aclose := getattr(batches, "aclose", None):
-                await aclose()
+            try:
+                await tools.leave(source.task)
+            finally:
+                await _close(batches)
+
+
+async def _close(batches: AsyncIterator[Any]) -> None:
+    aclose = getattr(batches, "aclose", None)
+    # One that a cancelled task is still reading from is closed by that.
+    if aclose is not None and not getattr(batches, "ag_running", False):
+        await aclose()
 
 
 async def _one(item: Any) -> AsyncIterator[Any]:

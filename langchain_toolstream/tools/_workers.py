@@ -186,12 +186,19 @@ class Tasks:
                     task.cancel()  # once: it may want to clean up
         self._fill()
 
-    async def leave(self) -> None:
-        """Stop all tools. What runs in a thread cannot be stopped, and is not heard any more."""
+    async def leave(self, source: "asyncio.Task[Any] | None") -> None:
+        """Stop all tools, and the source. What runs in a thread cannot be stopped, nor is it heard.
+
+        Whoever is cancelled in a scope of anyio's, as a response of Starlette's is when its client
+        leaves, is cancelled again in whatever it waits for then. So all are told before any is
+        waited for.
+        """
         for entry in self.entries.values():
             entry.running.stop(entry.call["name"])
-        await cancel(*self.entries, *self._threads)
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        try:
+            await _cancel(*self.entries, *self._threads, source)
+        finally:
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 async def first_of(*tasks: "asyncio.Future[Any] | None") -> "set[asyncio.Future[Any]]":
@@ -200,9 +207,16 @@ async def first_of(*tasks: "asyncio.Future[Any] | None") -> "set[asyncio.Future[
     return done
 
 
-async def cancel(*tasks: "asyncio.Future[Any] | None") -> None:
+async def _cancel(*tasks: "asyncio.Future[Any] | None") -> None:
     left = [task for task in tasks if task is not None]
     for task in left:
+        task.add_done_callback(_drop)
         if not (isinstance(task, asyncio.Task) and task.cancelling()):
             task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    if left:
+        await asyncio.wait(left)  # not `gather`, which would hand a second cancellation on
+
+
+def _drop(ended: "asyncio.Future[Any]") -> None:
+    if not ended.cancelled():
+        ended.exception()  # seen, so that nobody is told that it was not

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import anyio
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool
@@ -891,6 +892,18 @@ class TestWhoStopsWhom:
         assert sorted(tasks.cancelled) == ["a", "b"]
         assert source.closed
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def test_a_cancellation_that_is_repeated_stops_all(self, tasks: Tasks) -> None:
+        """As anyio's scopes do, and with them every response of Starlette's whose client leaves."""
+        source = Source([write("a")], [write("b")])
+        async with anyio.create_task_group() as group:
+            group.start_soon(a_list, tasks.set().map().atransform(source.lists))
+            await within(tasks.started["b"].wait())
+            await within(source.waiting.wait())
+            group.cancel_scope.cancel()
+        assert await comes_true(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        assert sorted(tasks.cancelled) == ["a", "b"]
+        assert source.closed
 
     async def test_cancelling_ainvoke_stops_all(self, tasks: Tasks) -> None:
         invoked = asyncio.create_task(tasks.set().map().ainvoke([write("a"), write("b")]))
