@@ -246,7 +246,7 @@ class EventReader:
         if data["event"] == "tool-started":
             return self._start_tool(call_id, call_id, data["tool_name"], data.get("input"))
         if data["event"] == "tool-output-delta":
-            return [self._progress(call_id, "", data["delta"])]
+            return self._progress(call_id, "", data["delta"])
         if (tool := self._tools.pop(call_id, None)) is None:
             return []
         if data["event"] == "tool-finished":
@@ -330,7 +330,7 @@ class EventReader:
         if not isinstance(call_id, str):
             call_id = self._call_around(event) or event["run_id"]
         name, said = str(data.get("name") or ""), data.get("data")
-        return [self._progress(call_id, name, said, event["parent_ids"])]
+        return self._progress(call_id, name, said, event["parent_ids"])
 
     def _v2_call_id(self, event: Mapping[str, Any], args: Any) -> str:
         """Find the call that a tool runs.
@@ -387,11 +387,13 @@ class EventReader:
 
     def _progress(
         self, call_id: str, name: str, data: Any, parents: Sequence[str] = ()
-    ) -> ToolProgress:
+    ) -> list[ToolEvent]:
         running = [(run_id, tool) for run_id, tool in self._tools.items() if tool.id == call_id]
+        if not running and (call := self._call(call_id, parents)) is not None and call.taken:
+            return []  # it was stopped, and its thread has not yet heard of that
         running.sort(key=lambda one: _shared([*one[1].parents, one[0]], parents))
         run_id, name = (running[-1][1].run_id, running[-1][1].name) if running else (call_id, name)
-        return ToolProgress(id=call_id, run_id=run_id, name=name, data=data)
+        return [ToolProgress(id=call_id, run_id=run_id, name=name, data=data)]
 
 
 def _start(

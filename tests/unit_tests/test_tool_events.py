@@ -341,6 +341,21 @@ class TestTools:
         events = await all_of(tool_events(chain(llm, tools), "x"))
         assert kinds(events)[-3:] == ["tool-start", "tool-progress", "tool-finish"]
         assert said(events)[-2] == ToolProgress(id="c1", name="count", data={"at": 1})
+
+    async def test_report_nothing_after_their_end(self) -> None:
+        """The thread of a tool that was stopped goes on until its next piece of progress."""
+
+        def count(to: int) -> Iterator[int]:
+            """Count."""
+            yield to
+
+        tools = ToolSet([count])
+        run = chain(model([*written(0, "c1", "count", '{"to": 1}'), END]), tools)
+        items = [item async for item in run.astream_events("hi", version="v2")]
+        (late,) = [item for item in items if item["event"] == "on_custom_event"]
+        reader = EventReader(None)
+        events = [event for item in [*items, late] for event in reader.feed(item)]
+        assert kinds(events)[-3:] == ["tool-start", "tool-progress", "tool-finish"]
         assert len({event.run_id for event in events}) == 1
 
     async def test_a_tool_that_was_stopped_has_an_end(self) -> None:
