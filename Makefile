@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 
-.PHONY: help install test test_oldest integration_tests vllm lint type format bench demo demo-vllm docs clean
+.PHONY: help install test test_oldest integration_tests vllm lint type format bench demo demo-vllm web docs clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ demo: $(STAMP) ## Show the package at work on a recorded vLLM stream
 
 demo-vllm: $(STAMP) vllm ## The same live, on a real vLLM on the CPU (PROMPT="..." to ask it something)
 	$(BIN)/python -m scripts.vllm_cpu.demo --parser "$${PARSER:-hermes}" "$$PROMPT"
+
+web: $(STAMP) ## Show a page that watches a run, at http://127.0.0.1:8080
+	$(BIN)/python -m docs.examples.web
 
 docs: $(STAMP) ## Build the documentation into site, strictly, and run every example in it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

@@ -1,0 +1,5 @@
+"""Watch a run in a browser: `python -m docs.examples.web`."""
+
+from docs.examples.web.app import main
+
+main()

@@ -1,0 +1,121 @@
+"""Watch a run in a browser.
+
+python -m docs.examples.web
+
+Without more, recorded answers of a real vLLM are replayed. With `VLLM_API_BASE` set, the server
+there is asked. `PORT` is the page's, 8080 if it is not set.
+"""
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import uvicorn
+from langchain_core.runnables import Runnable
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from docs.examples.web.tools import TOOLS
+from langchain_toolstream import ChatVLLM, ToolStreamParser, to_sse, tool_events
+from langchain_toolstream.testing import ReplayServer
+
+HERE = Path(__file__).parent
+RECORDINGS = HERE / "recordings.jsonl.gz"
+PACE = 20
+"""Events per second of a replayed answer. A tiny model on a CPU writes faster than anyone reads."""
+
+THINKING = {"chat_template_kwargs": {"enable_thinking": True}}
+
+
+class Example(NamedTuple):
+    name: str
+    prompt: str
+    options: dict[str, Any]
+
+
+EXAMPLES = [
+    Example(
+        "Three tools",
+        "Search for river poems. Also, what is the weather in Paris? "
+        "Also, write a poem about winter to poem.txt.",
+        THINKING,
+    ),
+    Example(
+        "Nested arguments",
+        'Call plan_trip {"traveller": {"name": "Ada", "window_seat": true}, "stops": '
+        '[{"city": "Madrid", "by": "train", "nights": 2}, '
+        '{"city": "Tokyo", "by": "train", "nights": 2}], "budget": 750}',
+        {"tool_choice": "plan_trip", "strict": True},
+    ),
+    Example("Tool fails", "Explain, then what is the weather in Paris and Bergen?", {}),
+    Example("Malformed call", "What is the weather in Paris, London and Tokyo?", {}),
+    Example(
+        "Call cut off",
+        "Search for river poems. Also, write a poem about winter to poem.txt.",
+        {**THINKING, "max_tokens": 110},
+    ),
+]
+OPTIONS = {example.prompt: example.options for example in EXAMPLES}
+
+
+class Ask(BaseModel):
+    prompt: str = Field(min_length=1, max_length=10_000)
+
+
+def make_chain(llm: ChatVLLM, prompt: str) -> Runnable[Any, Any]:
+    return llm.bind_tools(TOOLS, **OPTIONS.get(prompt, {})) | ToolStreamParser(TOOLS) | TOOLS.map()
+
+
+def make_app(llm: ChatVLLM, *, live: bool) -> Starlette:
+    async def run(request: Request) -> Response:
+        # A page elsewhere cannot send this type without being asked who it is.
+        if request.headers.get("content-type") != "application/json":
+            return PlainTextResponse("Send JSON.", status_code=415)
+        try:
+            prompt = Ask.model_validate_json(await request.body()).prompt
+        except ValidationError as error:
+            return PlainTextResponse(str(error), status_code=422)
+        events = tool_events(make_chain(llm, prompt), prompt, tools=TOOLS)
+        body = to_sse(events, show_errors=True)  # whoever runs this is the only one who reads it
+        return StreamingResponse(body, media_type="text/event-stream")
+
+    async def about(_: Request) -> JSONResponse:
+        host = urlsplit(str(llm.openai_api_base)).netloc.rpartition("@")[2]  # without a password
+        source = host if live else f"a recorded vLLM, {PACE} events per second"
+        examples = [{"name": one.name, "prompt": one.prompt} for one in EXAMPLES]
+        functions = [convert_to_openai_tool(tool)["function"] for tool in TOOLS]
+        forms = {function["name"]: function["parameters"] for function in functions}
+        return JSONResponse({"live": live, "source": source, "examples": examples, "tools": forms})
+
+    return Starlette(
+        routes=[
+            Route("/about", about),
+            Route("/run", run, methods=["POST"]),
+            Mount("/", StaticFiles(directory=HERE / "page", html=True)),
+        ],
+        # No name but its own may lead here, or any page could have its name lead here.
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+    )
+
+
+def main() -> None:
+    live = os.environ.get("VLLM_API_BASE")
+    with nullcontext() if live else ReplayServer(RECORDINGS, pace=PACE) as server:
+        llm = ChatVLLM(base_url=server.base_url if server else live, temperature=0)
+        app = make_app(llm, live=server is None)
+        port = int(os.environ.get("PORT", "8080"))
+        # Whoever still watches does not keep the server from stopping.
+        uvicorn.run(app, host="127.0.0.1", port=port, timeout_graceful_shutdown=1)
+
+
+if __name__ == "__main__":
+    main()
