@@ -208,11 +208,12 @@ window.addEventListener("pagehide", () => current?.stop())
 
 about = await (await fetch("about")).json()
 byId("source").textContent = about.source
-byId("prompt").readOnly = !about.live
 byId("hint").textContent = about.live
   ? "Ask for something, or choose an example."
   : "These answers are recordings: choose one. With VLLM_API_BASE set, a server of yours is asked."
 byId("prompt").value = about.examples[0].prompt
+byId("prompt").readOnly = !about.live // until here nobody can type what would be lost
+byId("go").disabled = false
 for (const { name, prompt } of about.examples) {
   const chip = make("button", "chip", name)
   chip.type = "button"
