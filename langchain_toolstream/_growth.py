@@ -3,7 +3,8 @@
 `Growth.feed` takes the events of a `JSONStream`; `moment` says what is known then. A moment is
 taken in constant time and stays as it is: values only ever come behind those that are there, so it
 keeps how far each open object and list had come, and puts them together when somebody asks. What
-is closed is shared by all moments and not copied; the open objects and lists are.
+is closed is shared by all moments and not copied; the open objects and lists are. While nothing
+but a string grows, all moments are one, and only the string's length tells them apart.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from langchain_toolstream._kinds import Container, Items, Kind, Refusal, Tagged
 from langchain_toolstream.core.errors import JSONPath, format_path
-from langchain_toolstream.core.json import JSONEvent
+from langchain_toolstream.core.json import JSONEvent, JSONStream
 from langchain_toolstream.schema import checking, describe, first_place
 
 UNKNOWN: Any = object()
@@ -42,10 +43,15 @@ class _Place(NamedTuple):
     """What the value has to be; `None`: nobody knows."""
 
 
+_NOWHERE = _Place(None)
+
+
 class _Level:
     """An object or list that is open, or was."""
 
-    __slots__ = ("container", "outer", "outer_known", "outer_raw", "place", "raw", "typed")
+    __slots__ = (
+        "container", "is_known", "outer", "outer_known", "outer_raw", "place", "raw", "typed",
+    )  # fmt: skip
 
     def __init__(
         self, outer: "_Level | None", place: _Place, container: Container | None, raw: Any
@@ -56,6 +62,7 @@ class _Level:
         self.outer_known = 0 if outer is None else len(outer.typed)
         self.place = place
         self.container = container  # what it is shown as
+        self.is_known = container is not None and type(container) is not Tagged
         self.raw: Any = raw
         self.typed: Any = type(raw)()
 
@@ -74,29 +81,26 @@ class _Level:
         container = self.container
         return type(container) is Items and container.plain and len(self.typed) == len(self.raw)
 
-    def shown(self, count: int) -> Any:
-        """Copy the first of what is known inside, where it is known what that is."""
-        if self.container is None or type(self.container) is Tagged:
+    def make(self, count: int, place: _Place, inner: Any) -> Any:
+        """Make of the first of what is known inside, and of what is open, what this will be."""
+        container = self.container
+        if container is None or not self.is_known:
             return UNKNOWN
-        return _first(self.typed, count)
-
-    def make(self, shown: Any) -> Any:
-        return shown if shown is UNKNOWN or self.container is None else self.container.make(shown)
+        shown = _first(self.typed, count)
+        if inner is not UNKNOWN:
+            _put(shown, place.name, inner)
+        return container.make(shown)
 
 
 class _Text:
     """A string that is open, or was."""
 
-    __slots__ = ("length", "place", "whole")
+    __slots__ = ("is_shown", "place", "whole")
 
     def __init__(self, place: _Place) -> None:
         self.place = place
-        self.length = 0
+        self.is_shown = place.kind is not None and place.kind.grows
         self.whole: str | None = None
-
-    @property
-    def is_shown(self) -> bool:
-        return self.place.kind is not None and self.place.kind.grows
 
 
 class Growth:
@@ -104,10 +108,11 @@ class Growth:
 
     Args:
         root: What it has to be; `None`: nobody knows.
-        open_text: Gives what has come of the string that is open.
+        stream: What reads the value, for the string that is open.
         forbidden: Names at the root that nobody may write, and why.
 
     Attributes:
+        length: How far the open string has come.
         problem: Why the value cannot become what it has to be, from the moment that is known.
         watch: Is told the path of each value that is finished and fits, and what was made of it.
     """
@@ -115,29 +120,32 @@ class Growth:
     def __init__(
         self,
         root: Kind | None,
-        open_text: Callable[[], str],
+        stream: JSONStream,
         *,
         forbidden: Callable[[Any], str | None] = lambda _: None,
     ) -> None:
         """Start before the first character."""
+        self.length = 0
         self.problem: Problem | None = None
         self.watch: Callable[[JSONPath, Any], None] | None = None
         self._root = root
-        self._open_text = open_text
+        self._stream = stream
         self._forbidden = forbidden
         self._level: _Level | None = None
         self._text: _Text | None = None
         self._whole: Any = UNKNOWN  # the value, when it is finished
         self._made: Any = UNKNOWN  # and what the schema made of it
         self._last: _Level | None = None  # the outermost level, when it is finished
+        self._moment: Moment | None = None  # if it has been asked for
 
     def feed(self, events: Iterable[JSONEvent]) -> None:
         """Take what became known."""
         for kind, path, value in events:
             if kind == "delta":
-                if self._text is not None:
-                    self._text.length += len(value)
-            elif kind == "start":
+                self.length += len(value)
+                continue
+            self._moment = None
+            if kind == "start":
                 self._start(path, value)
             else:
                 self._finish(path, value)
@@ -153,23 +161,58 @@ class Growth:
             self.feed([("start", (), type(value)()), ("finish", (), value)])
 
     def moment(self) -> "Moment":
-        """Say what is known now."""
-        level = self._level or self._last
-        text = self._text
-        return Moment(
-            self,
-            level,
-            0 if level is None else len(level.raw),
-            0 if level is None else len(level.typed),
-            text,
-            0 if text is None else text.length,
-            self._whole,
-            self._made,
-        )
+        """Say what is known now, but for `length`."""
+        if self._moment is None:
+            level = self._level or self._last
+            self._moment = Moment(
+                self,
+                level,
+                0 if level is None else len(level.raw),
+                0 if level is None else len(level.typed),
+                self._text,
+                self._whole,
+                self._made,
+            )
+        return self._moment
+
+    def value(self) -> Any:
+        """What `Moment.value` gives of now."""
+        return self.moment().value(self.length)
+
+    def made(self) -> Any:
+        """What `Moment.made` gives of now."""
+        return self.moment().made(self.length)
+
+    def as_if_closed(self, close: Callable[[Any], Any]) -> Any:
+        """Make what the schema would make of the value if all that is open were closed now.
+
+        Args:
+            close: Makes of what is known of an object or list what it would be; `UNKNOWN` if
+                something is missing.
+
+        Returns:
+            The value; `UNKNOWN` where the schema would refuse it, or only the whole could tell.
+        """
+        level, text = self._level, self._text
+        if self._whole is not UNKNOWN or level is None or self.problem is not None:
+            return self._made
+        place, made = _NOWHERE, UNKNOWN
+        if text is not None:
+            place = text.place
+            made = self._tried(place, self.text(text, self.length))
+        known = len(level.typed)
+        while level is not None:
+            kind = level.place.kind
+            is_missing = made is UNKNOWN and place is not _NOWHERE
+            if is_missing or not (level.is_known and kind and kind.is_bare):
+                return UNKNOWN
+            made = close(level.make(known, place, made))
+            place, known, level = level.place, level.outer_known, level.outer
+        return made
 
     def text(self, text: _Text, length: int) -> str:
         """Give the first characters of a string that is open, or was."""
-        whole = self._open_text() if text.whole is None else text.whole
+        whole = self._stream.open_text if text.whole is None else text.whole
         return whole if len(whole) == length else whole[:length]
 
     def refuse(self, path: JSONPath, reason: str) -> None:
@@ -177,7 +220,7 @@ class Growth:
         if self.problem is None:
             self.problem = Problem(path=path, reason=f"{reason} at {format_path(path)}")
 
-    def tried(self, place: _Place, value: Any) -> Any:
+    def _tried(self, place: _Place, value: Any) -> Any:
         """Make of a value what it would be at its place; `UNKNOWN` if it may not stand there."""
         try:
             return UNKNOWN if place.kind is None else place.kind.validate(value)
@@ -188,6 +231,7 @@ class Growth:
         place = self._place(path)
         if type(empty) is str:
             self._text = _Text(place)
+            self.length = 0
             return
         container = None if place.kind is None else place.kind.opened(empty)
         self._level = _Level(self._level, place, container, empty)
@@ -283,40 +327,33 @@ class Growth:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Moment:
-    """What was known of a value at one moment."""
+    """What was known of a value at one moment; of its open string, the length has to be given."""
 
     _growth: Growth
     _level: _Level | None
     _raw: int
     _known: int
     _text: _Text | None
-    _length: int
     _whole: Any
     _made: Any
 
-    @property
-    def whole(self) -> bool:
-        """Whether the value is finished."""
-        return self._whole is not UNKNOWN
-
-    def value(self) -> Any:
+    def value(self, length: int) -> Any:
         """Put together what JSON makes of the value so far; `None` before it began."""
         if self._whole is not UNKNOWN:
             return self._whole
-        level = self._level
-        text = self._text
+        level, text = self._level, self._text
         if level is None:
-            return None if text is None else self._growth.text(text, self._length)
+            return None if text is None else self._growth.text(text, length)
         value: Any = _first(level.raw, self._raw)
         if text is not None:
-            _put(value, text.place.key, self._growth.text(text, self._length))
+            _put(value, text.place.key, self._growth.text(text, length))
         while level.outer is not None:
             outer: Any = _first(level.outer.raw, level.outer_raw)
             _put(outer, level.place.key, value)
             value, level = outer, level.outer
         return value
 
-    def made(self) -> Any:
+    def made(self, length: int) -> Any:
         """Put together what the schema makes of the value so far; `None`: nothing yet."""
         if self._made is not UNKNOWN:
             return self._made
@@ -324,55 +361,24 @@ class Moment:
         text = self._text
         if level is None:
             shown = text is not None and text.is_shown
-            return self._growth.text(text, self._length) if text is not None and shown else None
-        shown = level.shown(self._known)
-        if shown is not UNKNOWN and text is not None and text.is_shown:
-            _put(shown, text.place.name, self._growth.text(text, self._length))
-        made = level.make(shown)
+            return self._growth.text(text, length) if text is not None and shown else None
+        place, made = _NOWHERE, UNKNOWN
+        if text is not None and text.is_shown:
+            place, made = text.place, self._growth.text(text, length)
+        made = level.make(self._known, place, made)
         while level.outer is not None:
-            outer = level.outer
-            shown = outer.shown(level.outer_known)
-            if shown is not UNKNOWN and made is not UNKNOWN:
-                _put(shown, level.place.name, made)
-            made, level = outer.make(shown), outer
+            made = level.outer.make(level.outer_known, level.place, made)
+            level = level.outer
         return None if made is UNKNOWN else made
 
-    def as_if_closed(self, close: Callable[[Any], Any]) -> Any:
-        """Make what the schema would make of the value if all that is open were closed now.
-
-        Args:
-            close: Makes of what is known of an object or list what it would be; `UNKNOWN` if
-                something is missing.
-
-        Returns:
-            The value; `UNKNOWN` where the schema would refuse it, or only the whole could tell.
-        """
-        level, known = self._level, self._known
-        if self.whole or level is None or self._growth.problem is not None:
-            return self._made
-        inner, made = None, UNKNOWN
-        if self._text is not None:
-            inner = self._text.place
-            made = self._growth.tried(inner, self._growth.text(self._text, self._length))
-        while level is not None:
-            shown = level.shown(known)
-            kind = level.place.kind
-            if (inner and made is UNKNOWN) or shown is UNKNOWN or not (kind and kind.is_bare):
-                return UNKNOWN
-            if inner:
-                _put(shown, inner.name, made)
-            made = close(level.make(shown))
-            inner, known, level = level.place, level.outer_known, level.outer
-        return made
-
-    def finished(self) -> "FinishedPaths":
+    def finished(self, length: int) -> "FinishedPaths":
         """Tell which paths hold what will not change any more."""
-        if self.whole:
+        if self._whole is not UNKNOWN:
             return FinishedPaths(self._whole, None)
         open_path: JSONPath = () if self._level is None else self._level.path
         if self._text is not None and self._level is not None:
             open_path = (*open_path, self._text.place.key)
-        return FinishedPaths(self.value(), open_path)
+        return FinishedPaths(self.value(length), open_path)
 
 
 class FinishedPaths(AbstractSet[JSONPath]):
@@ -435,10 +441,10 @@ class FinishedPaths(AbstractSet[JSONPath]):
 
 def _first(values: Any, count: int) -> Any:
     """Copy the first of some values that only ever become more."""
-    if type(values) is list:
-        return values[:count]
     if len(values) == count:
         return values.copy()
+    if type(values) is list:
+        return values[:count]
     return dict(islice(list(values.items()), count))
 
 

@@ -13,6 +13,7 @@ around them closes.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
+from pydantic import BaseModel
 from pydantic_core import CoreConfig, SchemaValidator, core_schema, to_json
 
 from langchain_toolstream._streamed import STREAMED
@@ -43,6 +44,11 @@ _ASK_FOR_MORE = frozenset(("min_length", "max_length", "fail_fast"))
 
 _new: Callable[[type], Any] = object.__new__
 _set = object.__setattr__
+# What `object.__setattr__` comes to, found once and not for every model.
+_set_dict, _set_fields_set, _set_extra, _set_private = (
+    vars(BaseModel)[f"__{name}__"].__set__
+    for name in ("dict", "pydantic_fields_set", "pydantic_extra", "pydantic_private")
+)
 
 
 class Refusal(Exception):  # noqa: N818 - it is a value that travels, not an error of ours
@@ -559,15 +565,15 @@ def _model_builder(cls: type, fields: Part) -> Callable[[dict[str, Any]], Any]:
     has_extra = fields.get("extra_behavior") == "allow"
 
     def build(known: dict[str, Any]) -> Any:
-        extra = None
+        are_set, extra = set(known), None
         if has_extra:
             extra = {name: value for name, value in known.items() if name not in names}
             known = {name: value for name, value in known.items() if name in names}
         model = _new(cls)
-        _set(model, "__dict__", known)
-        _set(model, "__pydantic_fields_set__", {*known, *(extra or ())})
-        _set(model, "__pydantic_extra__", extra)
-        _set(model, "__pydantic_private__", None)
+        _set_dict(model, known)
+        _set_fields_set(model, are_set)
+        _set_extra(model, extra)
+        _set_private(model, None)
         return model
 
     return build

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import CallEvent
+from langchain_toolstream.core.json import JSONStream
 
 # Where providers say why a message ended. The first that is there counts, but for one that says
 # that it was cut.
@@ -31,7 +32,7 @@ class MessageEvents:
     Args:
         schemas: The bound tools by name; `None`: not known.
         reader: Who reads, for messages to people.
-        fields: Whether to report the arguments field by field, from where each begins.
+        growth: Whether to report what becomes known of the arguments.
         provisional: Whether to report calls whose tools read an argument while it is written.
 
     Attributes:
@@ -43,13 +44,13 @@ class MessageEvents:
         schemas: Mapping[str, ToolSpec] | None,
         *,
         reader: str,
-        fields: bool = False,
+        growth: bool = False,
         provisional: bool = False,
     ) -> None:
         """Start before the first chunk."""
         self.trace = AIMessage(content="")
         self._assembler = ToolCallAssembler(
-            schemas, text=False, fields=fields, starts=fields, provisional=provisional
+            schemas, text=False, growth=growth, provisional=provisional
         )
         self._reader = reader
         self._text: list[str] = []
@@ -69,16 +70,13 @@ class MessageEvents:
             )
             raise OutputParserException(msg)
         metadata = message.response_metadata
-        reason = None
-        if metadata:
-            reason = self._read_metadata(metadata)
-        if isinstance(message.content, str):
-            if message.content:
-                self._text.append(message.content)
-        else:
-            self._text.append(str(message.text))
+        if content := message.content:
+            self._text.append(content if isinstance(content, str) else str(message.text))
         delta = call_delta(message)
-        rejected = rejected_calls(metadata) if metadata else None
+        if not metadata:
+            return self._assembler.feed(delta) if delta else []
+        reason = self._read_metadata(metadata)
+        rejected = rejected_calls(metadata)
         if not delta and reason is None and rejected is None:
             return []
         return self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
@@ -103,9 +101,9 @@ class MessageEvents:
         self.trace.content = "".join(self._text)
         return self._assembler.abort(reason)
 
-    def open_text(self, call_id: str) -> str:
-        """What has come of the string that a call's arguments are in the middle of."""
-        return self._assembler.open_text(call_id)
+    def arguments(self, call_id: str) -> JSONStream:
+        """What reads a call's arguments, to be looked at only."""
+        return self._assembler.arguments(call_id)
 
     def _read_metadata(self, metadata: dict[str, Any]) -> str | None:
         self.trace.response_metadata.update(metadata)

@@ -8,7 +8,6 @@ why.
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from functools import partial as bind
 from itertools import chain
 from typing import Any
 
@@ -27,15 +26,13 @@ from langchain_toolstream._steps import Reading, StreamStep
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.events import (
-    ArgumentDelta,
-    ArgumentFinish,
-    ArgumentStart,
+    ArgumentEvents,
     CallEvent,
     ToolCallInvalid,
     ToolCallReady,
     ToolCallStart,
 )
-from langchain_toolstream.core.json import JSONStream
+from langchain_toolstream.core.json import JSONEvent, JSONStream
 from langchain_toolstream.parser import ToolCallError
 from langchain_toolstream.schema import ToolSchema
 
@@ -155,9 +152,18 @@ class _Call:
         self.hidden = True  # whether there is none of what is known now
         self.ready = False
 
+    def grow(self, events: list[JSONEvent]) -> bool:
+        """Take what became known. Returns whether the arguments look different."""
+        self.growth.feed(events)
+        for kind, path, value in events:
+            is_news = path if kind == "start" else not isinstance(value, str | dict | list)
+            if kind == "delta" or self.hidden or is_news:
+                return True
+        return False
+
     @property
     def args(self) -> dict[str, Any]:
-        args = self.growth.moment().value()
+        args = self.growth.value()
         return args if isinstance(args, dict) else {}
 
 
@@ -166,21 +172,26 @@ class _Reading(Reading[Any]):
 
     def __init__(self, parser: "_Linear") -> None:
         self._parser = parser
-        self._message = MessageEvents(parser.specs(), reader=type(parser).__name__, fields=True)
+        self._message = MessageEvents(parser.specs(), reader=type(parser).__name__, growth=True)
         self.trace = self._message.trace
         self._calls: dict[str, _Call] = {}
+        self._shown: list[_Call] = []
         self._good: list[ToolCall] = []
         self._invalid: list[InvalidToolCall] = []
+        self.trace.tool_calls = self._good
+        self.trace.invalid_tool_calls = self._invalid
         self._refusal: Any = None
         self._begun = False
 
-    def feed(self, message: Any, /) -> Iterator[Any]:
-        changed = self._take(self._message.feed(message))
+    def feed(self, message: Any, /) -> list[Any]:
+        events = self._message.feed(message)
+        changed = self._take(events) if events else False
         if message.additional_kwargs.get("refusal") or isinstance(message.content, list):
             self._refusal = message if self._refusal is None else self._refusal + message
-        if changed or not self._begun:
-            yield from self._output()
+        if not changed and self._begun:
+            return []
         self._begun = True
+        return self._output()
 
     def close(self) -> Iterator[Any]:
         """What the end brings: the good calls, then what is wrong with the others."""
@@ -192,23 +203,23 @@ class _Reading(Reading[Any]):
         if self._invalid:
             raise ToolCallError(self._good, self._invalid)
 
-    def _output(self) -> Iterator[Any]:
-        made = self._parser.output(self._shown())
-        if not self._parser.first_tool_only:
-            yield _Cumulative(made)
-        elif made:
-            yield made[0]
+    def _output(self) -> list[Any]:
+        made = self._parser.output(self._shown)
+        return made[:1] if self._parser.first_tool_only else [_Cumulative(made)]
 
     def _take(self, events: list[CallEvent]) -> bool:
         """Take what became known. Returns whether the parser shows something else now."""
         changed: dict[str, _Call] = {}
-        removed = False
+        news = False
         for event in events:
-            if isinstance(event, ToolCallStart):
-                growth = Growth(
-                    self._parser.kind(event.name), bind(self._message.open_text, event.id)
-                )
+            if isinstance(event, ArgumentEvents):
+                call = self._calls[event.id]
+                if call.grow(event.events):
+                    changed[event.id] = call
+            elif isinstance(event, ToolCallStart):
+                growth = Growth(self._parser.kind(event.name), self._message.arguments(event.id))
                 self._calls[event.id] = changed[event.id] = _Call(event, growth)
+                self._show()
             elif isinstance(event, ToolCallReady):
                 call = self._calls[event.id]
                 call.growth.complete(event.args)
@@ -224,31 +235,17 @@ class _Reading(Reading[Any]):
                 )
                 del self._calls[event.id]
                 changed.pop(event.id, None)
-                removed = True
-            elif self._grow(event):
-                changed[event.id] = self._calls[event.id]
-        self.trace.tool_calls = self._good
-        self.trace.invalid_tool_calls = self._invalid
-        seen = [call for call in changed.values() if self._parser.look(call)]
-        return removed or any(call in self._shown() for call in seen)
+                self._show()
+                news = True
+        for call in changed.values():
+            if self._parser.look(call) and call in self._shown:
+                news = True
+        return news
 
-    def _shown(self) -> list[_Call]:
+    def _show(self) -> None:
+        """Find the calls that the output is about."""
         calls = [call for call in self._calls.values() if self._parser.is_shown(call)]
-        return calls[:1] if self._parser.first_tool_only else calls
-
-    def _grow(self, event: CallEvent) -> bool:
-        """Put what became known to its call. Returns whether the arguments look different."""
-        call = self._calls[event.id]
-        if isinstance(event, ArgumentDelta):
-            call.growth.feed([("delta", event.path, event.text)])
-            return True
-        if isinstance(event, ArgumentStart):
-            call.growth.feed([("start", event.path, event.empty)])
-            return call.hidden or bool(event.path)
-        if isinstance(event, ArgumentFinish):
-            call.growth.feed([("finish", event.path, event.value)])
-            return call.hidden or not isinstance(event.value, str | dict | list)
-        return False
+        self._shown = calls[:1] if self._parser.first_tool_only else calls
 
 
 class _Linear(StreamStep[Any]):
@@ -412,7 +409,7 @@ class PydanticToolsParser(_Linear, openai_tools.PydanticToolsParser):
 
     def look(self, call: _Call) -> bool:
         """Make an object of what is known, if one can be made."""
-        made = call.growth.moment().as_if_closed(_with_defaults)
+        made = call.growth.as_if_closed(_with_defaults)
         if made is UNKNOWN and call.ready and (tool := self._tool(call.name)) is not None:
             made = tool(**call.args)
         call.hidden = made is UNKNOWN

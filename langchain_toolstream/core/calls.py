@@ -65,8 +65,8 @@ from langchain_toolstream.core.errors import (
 )
 from langchain_toolstream.core.events import (
     ArgumentDelta,
+    ArgumentEvents,
     ArgumentFinish,
-    ArgumentStart,
     CallEvent,
     Event,
     MessageFinish,
@@ -215,6 +215,25 @@ class _Call:
         self.reported_invalid = False  # by another reader, perhaps without a reason
         self.told = False  # the error is another reader's
 
+    def keep(self, text: str) -> None:
+        """Take the next piece of the text."""
+        self.length += len(text)
+        self.pieces.append(text)
+        if len(self.pieces) > LOOSE_PIECES:
+            self.gather()
+
+    def read(self, text: str) -> list[JSONEvent]:
+        """Take the next piece of the text, and read it as JSON."""
+        self.keep(text)
+        try:
+            found = self.json.feed(text)
+        except JSONStreamError:
+            found = []
+        if error := self.json.error:
+            kind = "too large" if isinstance(error, JSONLimitError) else "not JSON"
+            self.error = f"The arguments are {kind}: {error}."
+        return found
+
     def gather(self) -> str:
         """Join the text, and return it."""
         text = self.joined
@@ -234,8 +253,8 @@ class ToolCallAssembler:
             validated and nothing is read-only.
         text: Whether to report `ToolCallDelta`, the arguments as text.
         fields: Whether to report `ArgumentDelta` and `ArgumentFinish`, field by field.
-        starts: Whether to report `ArgumentStart` with them, and the start and the finish of the
-            arguments as a whole, which is the value at the path `()`.
+        growth: Whether to report the same as `ArgumentEvents`, with where each value begins, and
+            the start and the finish of the arguments as a whole, the value at the path `()`.
         passed: Whether a call may become ready early when a later one is being written, whatever
             its tool, instead of when its tool is read-only (rule 6).
         provisional: Whether to report `ToolCallProvisional` (rule 7).
@@ -259,7 +278,7 @@ class ToolCallAssembler:
         *,
         text: bool = True,
         fields: bool = False,
-        starts: bool = False,
+        growth: bool = False,
         passed: bool = False,
         provisional: bool = False,
         run_id: str = "",
@@ -267,8 +286,8 @@ class ToolCallAssembler:
         """Start before the first delta."""
         self._tools = tools
         self._text = text
-        self._fields = fields
-        self._starts = starts
+        self._fields = fields or growth
+        self._growth = growth
         self._passed = passed
         self._provisional = provisional
         self._streaming: list[_Call] = []  # what may become provisional
@@ -306,8 +325,14 @@ class ToolCallAssembler:
         events: list[CallEvent] = []
         if self._closed:
             return events
-        for fragment in _fragments(delta):
-            self._fold(fragment, events)
+        fragments = _fragments(delta)
+        call = self._go_on(fragments[0], events) if len(fragments) == 1 else None
+        if call is None:
+            for fragment in fragments:
+                if _is_mapping(fragment):
+                    self._fold(fragment, events)
+        elif call.error is None and not (finish_reason or rejected):
+            return events
         for call_id, reason in (rejected or {}).items():
             if call := self._by_id.get(call_id) or self._by_wire_id.get(call_id):
                 self._refuse(call, str(reason), events, told=True)
@@ -375,16 +400,52 @@ class ToolCallAssembler:
                 self._invalidate(call, events)
         return events
 
-    def open_text(self, call_id: str) -> str:
-        """What has come of the string that a call's arguments are in the middle of.
+    def arguments(self, call_id: str) -> JSONStream:
+        """What reads a call's arguments, to be looked at only.
 
         Args:
             call_id: The id of the call.
-
-        Returns:
-            The string so far, decoded; `""` where none is being written.
         """
-        return self._by_id[call_id].json.open_text
+        return self._by_id[call_id].json
+
+    def _go_on(self, fragment: Any, events: list[CallEvent]) -> _Call | None:
+        """Read what most fragments are: more of the arguments that were written last.
+
+        It says nothing else of its call, and without a closing brace it cannot finish the
+        arguments, so what `_fold` does comes down to this. Returns the call; `None` for any other
+        fragment, of which nothing has been read.
+        """
+        call = self._last_written
+        if call is None or type(fragment) is not dict or self._streaming:
+            return None
+        index = fragment.get("index")
+        function = fragment.get("function")
+        inner = fragment if function is None else function
+        if (
+            type(index) is not int
+            or self._by_index.get(index) is not call
+            or type(inner) is not dict
+            or inner.get("name")
+            or fragment.get("id")
+            or fragment.get("type") == "invalid_tool_call"
+        ):
+            return None
+        text = inner.get("arguments", inner.get("args"))
+        if (
+            type(text) is not str
+            or "}" in text
+            or not (text.isascii() or not _has_surrogate(text))
+            or call.error is not None
+            or not call.started
+            or call.halves.held
+            or call.length + len(text) > MAX_LENGTH
+            or type(call.json.value) is not dict
+            or call.json.closed
+        ):
+            return None
+        found = call.read(text)
+        self._tell(call, text if self._text else "", found if self._fields else [], events)
+        return call
 
     # Which call a fragment belongs to.
 
@@ -494,30 +555,23 @@ class ToolCallAssembler:
     # What a piece of argument text means.
 
     def _read(self, call: _Call, text: str, events: list[CallEvent]) -> None:
-        call.length += len(text)
-        if call.length > MAX_LENGTH:
+        if call.length + len(text) > MAX_LENGTH:
+            call.length += len(text)
             reason = f"The arguments are longer than {MAX_LENGTH:,} characters."
             self._refuse(call, reason, events)
             return
-        call.pieces.append(text)
-        if len(call.pieces) > LOOSE_PIECES:
-            call.gather()
         if call.error is not None:
+            call.keep(text)
             return
         if call.json.closed:
+            call.keep(text)
             self._read_behind(call, text, events)
             return
-        try:
-            found = call.json.feed(text)
-        except JSONStreamError:
-            found = []
+        found = call.read(text)
         if self._fields and isinstance(call.json.value, dict):
             call.fields += found
         if self._streaming and call.spec is not None and call.spec.streamed is not None:
             self._follow(call, found, call.spec.streamed[0])
-        if error := call.json.error:
-            kind = "too large" if isinstance(error, JSONLimitError) else "not JSON"
-            call.error = f"The arguments are {kind}: {error}."
         if not call.json.closed:
             if self._text:
                 call.undelivered.append(text)
@@ -728,23 +782,25 @@ class ToolCallAssembler:
             return
         if call.args is None and call.error is None and type(call.json.value) is not dict:
             return
-        if text := "".join(call.undelivered):
+        text, fields = "".join(call.undelivered), call.fields
+        call.undelivered, call.fields = [], []
+        self._tell(call, text, fields, events)
+
+    def _tell(
+        self, call: _Call, text: str, fields: list[JSONEvent], events: list[CallEvent]
+    ) -> None:
+        if text:
             events.append(ToolCallDelta(run_id=self._run_id, id=call.id, args=text))
-        call.undelivered.clear()
-        for kind, path, value in call.fields:
+        if self._growth and fields:
+            events.append(ArgumentEvents(call.id, fields, self._run_id))
+            return
+        for kind, path, value in fields:
             if kind == "delta":
                 events.append(ArgumentDelta(run_id=self._run_id, id=call.id, path=path, text=value))
-            elif not (path or self._starts):
-                continue
-            elif kind == "finish":
+            elif kind == "finish" and path:
                 events.append(
                     ArgumentFinish(run_id=self._run_id, id=call.id, path=path, value=value)
                 )
-            elif self._starts:
-                events.append(
-                    ArgumentStart(run_id=self._run_id, id=call.id, path=path, empty=value)
-                )
-        call.fields.clear()
 
 
 class CompletionStream:
@@ -935,9 +991,9 @@ def _make_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
-def _fragments(delta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _fragments(delta: Mapping[str, Any]) -> list[Any]:
     if calls := delta.get("tool_calls"):
-        return _mappings(calls)
+        return calls if type(calls) is list else [calls]
     legacy = delta.get("function_call")
     return [{"function": legacy}] if _is_mapping(legacy) else []
 

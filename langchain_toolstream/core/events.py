@@ -11,9 +11,10 @@ turns one after the other. The events of a tool have the `run_id` of the message
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from langchain_toolstream.core.errors import JSONPath
+from langchain_toolstream.core.json import JSONEvent
 
 TOOL_PROGRESS = "tool_progress"
 """The name of the custom event by which a tool tells how far it is. Its data is
@@ -81,16 +82,6 @@ class ToolCallDelta(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArgumentStart(_Event):
-    """A string, object or list among the arguments began; `empty` is `""`, `{}` or `[]`."""
-
-    type: Literal["argument-start"] = "argument-start"
-    id: str
-    path: JSONPath
-    empty: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentDelta(_Event):
     """A piece of a string among the arguments, decoded: never half an escape or character."""
 
@@ -108,6 +99,21 @@ class ArgumentFinish(_Event):
     id: str
     path: JSONPath
     value: Any
+
+
+@dataclass(slots=True)
+class ArgumentEvents:
+    """What a piece of the arguments made known, for readers that put the values together.
+
+    All of what `ArgumentDelta` and `ArgumentFinish` say, and where strings, objects and lists
+    begin, as `JSONStream` says it. One comes for every piece, so it is made in the cheapest way: a
+    frozen one would take longer than reading the piece.
+    """
+
+    type: ClassVar[Literal["argument-events"]] = "argument-events"
+    id: str
+    events: list[JSONEvent]
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,9 +256,9 @@ class ToolError(_Event):
 CallEvent = (
     ToolCallStart
     | ToolCallDelta
-    | ArgumentStart
     | ArgumentDelta
     | ArgumentFinish
+    | ArgumentEvents
     | ToolCallProvisional
     | ToolCallReady
     | ToolCallFinish

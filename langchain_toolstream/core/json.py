@@ -82,6 +82,12 @@ class JSONStream:
         max_depth: How many containers may be open at once.
         max_length: How many characters the value may have.
 
+    Attributes:
+        closed: Whether the root value is complete.
+        error: What is wrong with the text, as soon as that is known.
+        value: The root as it is now, live: finished values stand in it, an open string does not
+            yet. The object is the stream's own and goes on growing; `snapshot()` is yours to keep.
+
     Example:
         ```python
         from langchain_toolstream.core.json import JSONStream
@@ -103,9 +109,9 @@ class JSONStream:
     """
 
     __slots__ = (
-        "_container", "_error", "_frames", "_held", "_is_key", "_joined", "_key", "_left",
-        "_length", "_max_depth", "_max_length", "_path", "_pieces", "_plain", "_root",
-        "_scalar_run", "_state", "_unused", "_unused_at", "_value_path",
+        "_container", "_frames", "_held", "_is_key", "_joined", "_key", "_left", "_length",
+        "_max_depth", "_max_length", "_path", "_pieces", "_plain", "_scalar_run", "_state",
+        "_unused", "_unused_at", "_value_path", "closed", "error", "value",
     )  # fmt: skip
 
     def __init__(self, *, max_depth: int = MAX_DEPTH, max_length: int = MAX_LENGTH) -> None:
@@ -125,21 +131,12 @@ class JSONStream:
         self._held = ""
         self._left = ""  # of the string in which the text was found to be wrong
         self._scalar_run: Any = None
-        self._root: Any = None
+        self.value: Any = None
+        self.closed = False
         self._unused: list[str] = []
         self._unused_at = 0
         self._length = 0
-        self._error: JSONStreamError | None = None
-
-    @property
-    def closed(self) -> bool:
-        """Whether the root value is complete."""
-        return self._state == _DONE
-
-    @property
-    def error(self) -> JSONStreamError | None:
-        """What is wrong with the text, as soon as that is known."""
-        return self._error
+        self.error: JSONStreamError | None = None
 
     @property
     def unused_text(self) -> str:
@@ -147,21 +144,11 @@ class JSONStream:
         return "".join(self._unused)
 
     @property
-    def value(self) -> Any:
-        """The root as it is now, live: finished values stand in it, an open string does not yet.
-
-        The object is the stream's own and goes on growing. `snapshot()` is yours to keep.
-        """
-        return self._root
-
-    @property
     def open_text(self) -> str:
         """What has come of the string that is being written, decoded; `""` where none is."""
-        if self._state == _FAILED:
-            return self._left
-        if self._state != _STRING or self._is_key:
-            return ""
-        return self._join()
+        if self._state == _STRING and not self._is_key:
+            return self._join()
+        return self._left if self._state == _FAILED else ""
 
     def snapshot(self) -> Any:
         """Copy what is known now, an open string included as far as it has come.
@@ -174,7 +161,7 @@ class JSONStream:
         """
         open_string = self._state == _STRING and not self._is_key
         if self._container is None:
-            return self.open_text if open_string else self._root
+            return self.open_text if open_string else self.value
         copy: Any = self._container.copy()
         if open_string:
             _put(copy, self._key, self.open_text)
@@ -212,18 +199,18 @@ class JSONStream:
                 if len(self._pieces) > LOOSE_PIECES:
                     self._join()
                 return [] if self._is_key else [("delta", self._value_path, text)]
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         events: list[JSONEvent] = []
         try:
             self._scan(text, events)
         except JSONStreamError as error:
-            self._error = error
-        if self._error is not None:
+            self.error = error
+        if self.error is not None:
             self._left = self.open_text
             self._state = _FAILED
             if not events:
-                raise self._error
+                raise self.error
         return events
 
     def close(self) -> list[JSONEvent]:
@@ -236,8 +223,8 @@ class JSONStream:
             JSONIncompleteError: The value is not complete.
             JSONSyntaxError: Something follows it.
         """
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         events: list[JSONEvent] = []
         try:
             if self._state == _SCALAR and self._container is None and not self._is_cut_scalar():
@@ -249,7 +236,7 @@ class JSONStream:
                 msg = f"Unexpected {self._unused[0][:1]!r} after the end of the value"
                 raise JSONSyntaxError(msg, path=(), position=self._unused_at)
         except JSONStreamError as error:
-            self._error = error
+            self.error = error
             raise
         return events
 
@@ -366,7 +353,7 @@ class JSONStream:
         """Read on in a string that may hold escapes.
 
         Returns what it says, and where its closing quote is: -1 when it goes on, or is wrong, and
-        then `_error` says why, so that what stands before the error is not lost.
+        then `error` says why, so that what stands before the error is not lost.
         """
         parts: list[str] = []
         n = len(text)
@@ -397,7 +384,7 @@ class JSONStream:
                     break
                 i += taken
         except JSONStreamError as error:
-            self._error = error
+            self.error = error
         return "".join(parts), -1
 
     def _escape(self, text: str, i: int, base: int, parts: list[str]) -> int:
@@ -459,15 +446,21 @@ class JSONStream:
 
     def _finish_value(self, value: Any, events: list[JSONEvent]) -> None:
         self._store(value)
-        self._state = _DONE if self._container is None else _COMMA
+        self._state = _COMMA
+        if self._container is None:
+            self._close()
         events.append(("finish", self._value_path, value))
+
+    def _close(self) -> None:
+        self._state = _DONE
+        self.closed = True
 
     def _store(self, value: Any) -> None:
         container = self._container
         if type(container) is dict:
             container[self._key] = value
         elif container is None:
-            self._root = value
+            self.value = value
         else:
             container.append(value)
 
@@ -497,7 +490,9 @@ class JSONStream:
         value, path = self._container, self._path
         self._container, self._path, self._key = self._frames.pop()
         self._value_path = path
-        self._state = _DONE if self._container is None else _COMMA
+        self._state = _COMMA
+        if self._container is None:
+            self._close()
         events.append(("finish", path, value))
 
     def _ends_where(self) -> str:

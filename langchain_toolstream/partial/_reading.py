@@ -1,11 +1,10 @@
 """One message on its way: its calls as they become known, as views or as parts of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from langchain_core.messages import InvalidToolCall, ToolCall
+from langchain_core.messages import InvalidToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_toolstream._growth import Growth
@@ -15,9 +14,7 @@ from langchain_toolstream._steps import Reading
 from langchain_toolstream.core.calls import does_not_fit, unknown_tool
 from langchain_toolstream.core.errors import JSONPath
 from langchain_toolstream.core.events import (
-    ArgumentDelta,
-    ArgumentFinish,
-    ArgumentStart,
+    ArgumentEvents,
     CallEvent,
     ToolCallInvalid,
     ToolCallReady,
@@ -25,7 +22,7 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.core.json import JSONEvent
 from langchain_toolstream.parser import ToolCallError
-from langchain_toolstream.partial._view import ToolCallView
+from langchain_toolstream.partial._view import About, ToolCallView
 from langchain_toolstream.schema import ToolSchema
 
 OnInvalid = Literal["emit", "raise", "abort"]
@@ -36,27 +33,15 @@ _ABORTED = "The message was not read to its end, because another call of it is i
 class _Call:
     """One call on its way."""
 
-    __slots__ = ("error", "growth", "id", "index", "name", "tool_call")
+    __slots__ = ("about", "growth")
 
     def __init__(self, start: ToolCallStart, growth: Growth) -> None:
-        self.id = start.id
-        self.name = start.name
-        self.index = start.index
+        self.about = About(start.id, start.name, start.index)
         self.growth = growth
-        self.tool_call: ToolCall | None = None
-        self.error: str | None = None
 
     def view(self) -> ToolCallView:
-        problem = self.growth.problem
-        return ToolCallView(
-            self.growth.moment(),
-            self.id,
-            self.name,
-            self.index,
-            self.tool_call,
-            self.error,
-            None if problem is None or self.error is None else problem.path,
-        )
+        growth = self.growth
+        return ToolCallView(self.about, growth.moment(), growth.length)
 
 
 class ViewReading(Reading[Any]):
@@ -71,7 +56,7 @@ class ViewReading(Reading[Any]):
         self._schemas = schemas
         self._kind = kind
         self._on_invalid = on_invalid
-        self._message = MessageEvents(schemas, reader="PartialToolsParser", fields=True)
+        self._message = MessageEvents(schemas, reader="PartialToolsParser", growth=True)
         self.trace = self._message.trace
         self._calls: dict[str, _Call] = {}
         self._invalid: list[InvalidToolCall] = []
@@ -90,8 +75,8 @@ class ViewReading(Reading[Any]):
         return [] if self._on_invalid == "emit" else self._invalid
 
     def _take(self, events: list[CallEvent]) -> Iterable[Any]:
-        shown = self._shown([event.id for event in events if self._changes(event)])
-        if self._on_invalid == "abort" and any(call.error for call in self._calls.values()):
+        shown = self._shown(self._changed(events))
+        if self._on_invalid == "abort" and any(call.about.error for call in self._calls.values()):
             return self._abort(shown)
         return shown
 
@@ -99,60 +84,67 @@ class ViewReading(Reading[Any]):
         """Give what there is to show, and raise."""
         yield from shown
         rest = self._message.abort(_ABORTED)
-        yield from self._shown([event.id for event in rest if self._changes(event)])
+        yield from self._shown(self._changed(rest))
         raise ToolCallError(self.trace.tool_calls, self._invalid)
 
-    def _shown(self, changed: list[str]) -> list[Any]:
+    def _changed(self, events: list[CallEvent]) -> list[_Call]:
+        """Put what became known to its calls, and say of which there is something to see."""
+        changed: list[_Call] = []
+        for event in events:
+            if self._changes(event) and (call := self._calls[event.id]) not in changed:
+                changed.append(call)
+        return changed
+
+    def _shown(self, changed: list[_Call]) -> list[Any]:
         """What there is to show, now that more of some calls is known."""
-        return [self._calls[call_id].view() for call_id in dict.fromkeys(changed)]
+        if len(changed) == 1:  # as a rule; a comprehension costs as much as the view
+            return [changed[0].view()]
+        return [call.view() for call in changed]
 
     def _changes(self, event: CallEvent) -> bool:
         """Put what became known to its call. Returns whether there is something to see."""
-        if isinstance(event, ArgumentDelta):
-            return self._grow(self._calls[event.id], ("delta", event.path, event.text))
+        if isinstance(event, ArgumentEvents):
+            return self._grow(self._calls[event.id], event.events)
         if isinstance(event, ToolCallStart):
             return self._begin(event)
-        call = self._calls[event.id]
-        if isinstance(event, ArgumentStart):
-            return self._grow(call, ("start", event.path, event.empty))
-        if isinstance(event, ArgumentFinish):
-            return self._grow(call, ("finish", event.path, event.value))
-        return self._judge(call, event)
+        return self._judge(self._calls[event.id], event)
 
     def _judge(self, call: _Call, event: CallEvent) -> bool:
         if isinstance(event, ToolCallReady):
-            if call.error is not None:
+            if call.about.error is not None:
                 return False
             call.growth.complete(event.args)
-            call.tool_call = tool_call(name=event.name, args=event.args, id=event.id)
-            self.trace.tool_calls.append(call.tool_call)
+            made = tool_call(name=event.name, args=event.args, id=event.id)
+            call.about = replace(call.about, tool_call=made)
+            self.trace.tool_calls.append(made)
             return True
         return isinstance(event, ToolCallInvalid) and self._end(call, event)
 
     def _begin(self, start: ToolCallStart) -> bool:
-        open_text = partial(self._message.open_text, start.id)
+        arguments = self._message.arguments(start.id)
         schema = None if self._schemas is None else self._schemas.get(start.name)
         if schema is None:
-            growth = Growth(ANY if self._schemas is None else None, open_text)
+            growth = Growth(ANY if self._schemas is None else None, arguments)
         else:
-            growth = Growth(self._kind(start.name), open_text, forbidden=schema.forbidden)
+            growth = Growth(self._kind(start.name), arguments, forbidden=schema.forbidden)
         call = self._calls[start.id] = _Call(start, growth)
         if schema is None and self._schemas is not None:
             self._refuse(call, unknown_tool(start.name, self._schemas))
             return True
         return False
 
-    def _grow(self, call: _Call, event: JSONEvent) -> bool:
-        call.growth.feed([event])
-        if (problem := call.growth.problem) is not None and call.error is None:
-            self._refuse(call, does_not_fit(problem.reason))
+    def _grow(self, call: _Call, events: list[JSONEvent]) -> bool:
+        call.growth.feed(events)
+        if (problem := call.growth.problem) is not None and call.about.error is None:
+            self._refuse(call, does_not_fit(problem.reason), problem.path)
             return True
-        kind, path, _ = event
+        # That the arguments as a whole began is nothing to see.
+        kind, path, _ = events[-1]
         return bool(path) or kind == "finish"
 
-    def _refuse(self, call: _Call, reason: str) -> None:
-        call.error = reason
-        for event in self._message.refuse(call.id, reason):
+    def _refuse(self, call: _Call, reason: str, path: JSONPath | None = None) -> None:
+        call.about = replace(call.about, error=reason, error_path=path)
+        for event in self._message.refuse(call.about.id, reason):
             self._changes(event)
 
     def _end(self, call: _Call, event: ToolCallInvalid) -> bool:
@@ -163,10 +155,9 @@ class ViewReading(Reading[Any]):
         if event.revoked:
             calls = self.trace.tool_calls
             self.trace.tool_calls = [one for one in calls if one["id"] != event.id]
-        news = call.error != event.error or call.tool_call is not None
-        call.error = event.error
-        call.tool_call = None
-        return news
+        about = call.about
+        call.about = replace(about, error=event.error, tool_call=None)
+        return call.about != about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,13 +198,15 @@ class PartReading(ViewReading):
         if path and path[:-1] == self._part.path and type(path[-1]) is int:
             self._come.append(made)
 
-    def _grow(self, call: _Call, event: JSONEvent) -> bool:
+    def _grow(self, call: _Call, events: list[JSONEvent]) -> bool:
         part = self._part
-        if not part.items and event[:2] == ("delta", part.path) and part.is_of(call.name):
-            self._come.append(event[2])
-        return super()._grow(call, event)
+        if not part.items and part.is_of(call.about.name):
+            self._come += [
+                text for kind, path, text in events if kind == "delta" and path == part.path
+            ]
+        return super()._grow(call, events)
 
-    def _shown(self, changed: list[str]) -> list[Any]:
+    def _shown(self, changed: list[_Call]) -> list[Any]:
         del changed
         come, self._come = self._come, []
         return come

@@ -9,6 +9,18 @@ from langchain_toolstream._growth import FinishedPaths, Moment
 from langchain_toolstream.core.errors import JSONPath
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of a call beside its arguments."""
+
+    id: str
+    name: str
+    index: int
+    tool_call: ToolCall | None = None
+    error: str | None = None
+    error_path: JSONPath | None = None
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class ToolCallView:
     """What was known of a tool call at one moment.
@@ -16,26 +28,46 @@ class ToolCallView:
     A view stays as it is, whenever it is looked at. It costs the same to make however long the
     arguments are; `args` and `model` are put together when they are asked for, from parts that all
     views share, so they are to be read and not written to.
-
-    Attributes:
-        id: The id of the call.
-        name: The name of its tool.
-        index: The position of the call in its message.
-        tool_call: LangChain's `ToolCall`, from the moment that the call may be run: its message
-            has ended and nothing speaks against the call, or its tool is read-only in a `ToolSet`
-            and the arguments are complete. Before, it is `None`: complete arguments may still be
-            contradicted, or turn out to have been cut off.
-        error: Why this is no call that may run, with the place, from the moment that is known.
-        error_path: That place, where it is one in the arguments.
     """
 
+    _about: About
     _moment: Moment
-    id: str
-    name: str
-    index: int
-    tool_call: ToolCall | None
-    error: str | None
-    error_path: JSONPath | None
+    _length: int
+
+    @property
+    def id(self) -> str:
+        """The id of the call."""
+        return self._about.id
+
+    @property
+    def name(self) -> str:
+        """The name of its tool."""
+        return self._about.name
+
+    @property
+    def index(self) -> int:
+        """The position of the call in its message."""
+        return self._about.index
+
+    @property
+    def tool_call(self) -> ToolCall | None:
+        """LangChain's `ToolCall`, from the moment that the call may be run.
+
+        That is when its message has ended and nothing speaks against the call; or, if its tool is
+        read-only in a `ToolSet`, when the arguments are complete. Before, it is `None`: complete
+        arguments may still be contradicted, or turn out to have been cut off.
+        """
+        return self._about.tool_call
+
+    @property
+    def error(self) -> str | None:
+        """Why this is no call that may run, with the place, from the moment that is known."""
+        return self._about.error
+
+    @property
+    def error_path(self) -> JSONPath | None:
+        """That place, where it is one in the arguments."""
+        return self._about.error_path
 
     @property
     def args(self) -> dict[str, Any]:
@@ -44,7 +76,7 @@ class ToolCallView:
         Numbers, booleans and nulls appear when they are finished; strings grow, by whole
         characters; objects and lists fill in.
         """
-        args: dict[str, Any] = self._moment.value() or {}
+        args: dict[str, Any] = self._moment.value(self._length) or {}
         return args
 
     @property
@@ -57,12 +89,12 @@ class ToolCallView:
         has a default, so reading it raises `AttributeError`. `None` as long as it cannot be said
         what the arguments are.
         """
-        return self._moment.made()
+        return self._moment.made(self._length)
 
     @property
     def finished(self) -> FinishedPaths:
         """The paths in `args` whose value will never change."""
-        return self._moment.finished()
+        return self._moment.finished(self._length)
 
     def __repr__(self) -> str:
         state = "tool_call" if self.tool_call else f"error={self.error!r}" if self.error else "..."

@@ -83,7 +83,7 @@ class JSONForm:
         self._json = JSONStream()
         self._is_class = schema is not None and schema.make is not None
         kind = None if schema is None else schema.kind
-        self._growth = Growth(kind, lambda: self._json.open_text)
+        self._growth = Growth(kind, self._json)
         self._shown: list[Any] = []
 
     def feed(self, text: str) -> list[Any]:
@@ -98,8 +98,7 @@ class JSONForm:
         self._growth.feed(events)
         if self._is_class and not (self._shown or any(path for _, path, _ in events)):
             return []  # no field is known
-        moment = self._growth.moment()
-        so_far = moment.made() if self._is_class else moment.value()
+        so_far = self._growth.made() if self._is_class else self._growth.value()
         if so_far is None or not (self._grew(events) or self._shown != [so_far]):
             return []
         self._shown = [so_far]

@@ -13,6 +13,7 @@ from langchain_toolstream.core.calls import (
 )
 from langchain_toolstream.core.events import (
     ArgumentDelta,
+    ArgumentEvents,
     ArgumentFinish,
     ToolCallDelta,
     ToolCallInvalid,
@@ -527,6 +528,26 @@ def test_readers_get_what_they_asked_for_and_at_once() -> None:
     ]
     assert message.feed({"tool_calls": [f(0, args="0}")]}) == [
         ArgumentFinish(id="a", path=("days",), value=10),
+        ToolCallReady(id="a", name="look", args=OSLO, early=True),
+    ]
+
+
+def test_a_reader_of_growth_gets_what_the_json_says() -> None:
+    message = ToolCallAssembler(TOOLS, text=False, growth=True)
+    assert message.feed({"tool_calls": [f(0, "a", "look", '{"city": "Os')]}) == [
+        ToolCallStart(id="a", name="look", index=0),
+        ArgumentEvents(
+            "a", [("start", (), {}), ("start", ("city",), ""), ("delta", ("city",), "Os")]
+        ),
+    ]
+    assert message.feed({"tool_calls": [f(0, args="l")]}) == [
+        ArgumentEvents("a", [("delta", ("city",), "l")])
+    ]
+    assert message.feed({"tool_calls": [f(0, args='o", "da')]}) == [
+        ArgumentEvents("a", [("delta", ("city",), "o"), ("finish", ("city",), "Oslo")])
+    ]
+    assert message.feed({"tool_calls": [f(0, args='ys": 10}')]}) == [
+        ArgumentEvents("a", [("finish", ("days",), 10), ("finish", (), OSLO)]),
         ToolCallReady(id="a", name="look", args=OSLO, early=True),
     ]
 

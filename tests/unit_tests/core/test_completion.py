@@ -3,11 +3,13 @@ call that is opened ends exactly once."""
 
 import copy
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_toolstream.core.calls import CompletionStream, ToolCallAssembler
@@ -524,3 +526,61 @@ def test_however_entries_are_bundled_the_verdicts_are_the_same(sent: list[Any]) 
             [(e.type, e.name, e.args if e.type == "tool-call-finish" else "") for e in ends]
         )
     assert repr(outcomes[0]) == repr(outcomes[1]) == repr(outcomes[2])
+
+
+def more(args: str, **others: str) -> dict[str, Any]:
+    return {"index": 0, "args": args, **others}
+
+
+goes_on = st.fixed_dictionaries(
+    {
+        "index": st.sampled_from([0, 0, 0, 1, True]),
+        "args": st.sampled_from(
+            ['{"city": "', "Os", "lo", "é", "\ud83d", "\ude42", "\\", "n", '"}', '", "', 'x": 1',
+             ",", "}", "{", "\n", "", None, None]
+        ),
+    },
+    optional={
+        "id": st.sampled_from(["a", "b", None, None]),
+        "name": st.sampled_from(["look", None, None]),
+        "type": st.sampled_from(["invalid_tool_call", "tool_call_chunk"]),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(
+    begun=st.sampled_from([[], [0], [0, 1]]),
+    sent=st.lists(st.tuples(goes_on | goes_on | fragments, reasons), max_size=8),
+    tells=st.sampled_from(
+        [
+            {},
+            {"fields": True},
+            {"text": False, "growth": True},
+            {"passed": True},
+        ]
+    ),
+)
+@example(
+    begun=[0], sent=[(more("Os", type="invalid_tool_call"), None), (more('"}'), None)], tells={}
+)
+@example(begun=[0], sent=[(more("Os", name="save"), None), (more('"}'), None)], tells={})
+@example(begun=[0], sent=[(more("", id="b", name="look"), None), (more("Os"), None)], tells={})
+def test_the_short_way_says_what_the_long_way_says(
+    *, begun: list[int], sent: list[Any], tells: Any
+) -> None:
+    """Only a dict goes the short way, and a fragment of which more than its text is asked none."""
+    begin = {"id": "a", "name": "look", "args": '{"city": "'}
+    sent = [({**begin, "index": index}, None) for index in begun] + sent
+    assert told_of(sent, dict, tells) == told_of(sent, MappingProxyType, tells)
+
+
+def told_of(sent: list[Any], made: Callable[[Any], Any], tells: Any) -> str:
+    message = ToolCallAssembler(TOOLS, **tells)
+    events = [
+        message.feed({"tool_calls": [made(fragment)]}, finish_reason=reason)
+        for fragment, reason in sent
+    ]
+    events += [message.close("stop")]
+    made_ids: list[str] = re.findall(r"call_\w{24}", repr(events))
+    return re.sub(r"call_\w{24}", lambda found: f"made {made_ids.index(found[0])}", repr(events))
