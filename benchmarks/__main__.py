@@ -62,6 +62,7 @@ def main() -> int:
     client.client(rounds, report)
     events.events(report, rounds=3 if options.quick else 9)
     views.views(rounds, report)
+    views.drop_ins(rounds, report)
     if options.json:
         report.write(options.json, quick=options.quick)
     count = len(report.requirements)

@@ -1,15 +1,20 @@
 """A look at the arguments after every delta: ours and what else shows them while they are written.
 
 Every contestant is a step of a chain, reads the chunks of a model, made beforehand (those of the
-SDK for openai), and gives what it knows after each.
-Ours runs to the end of the stream, and `args` and `model` of every view are read. Of the others'
-long streams a few deltas are timed behind a sixth, a half and five sixths of the text, which come
-in one chunk: their mean is that of the whole, where the cost grows in a straight line.
+SDK for openai), and gives what it knows after each; ours is looked at for the same: `model` beside
+what gives typed values, `args` beside what gives JSON's. `bare` is parsing anew without a chain or
+messages, from one piece of text to the next: what a step around it costs at the least.
+
+Ours always runs to the end of the stream, and so do the others up to 10 KB, with what
+langchain-core does for the run's trace there. Of their longer streams a few deltas are timed
+behind a sixth, a half and five sixths of the text, which come in one chunk: their mean is that of
+the whole, where the cost grows in a straight line, but for what the end of the run takes.
 """
 
 import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from math import log
@@ -19,7 +24,7 @@ from typing import Any, cast
 
 from jiter import from_json
 from langchain_core.messages import AIMessageChunk
-from langchain_core.output_parsers.openai_tools import PydanticToolsParser
+from langchain_core.output_parsers.openai_tools import JsonOutputToolsParser, PydanticToolsParser
 from langchain_core.runnables import RunnableGenerator
 from openai import pydantic_function_tool
 from openai.lib.streaming.chat import ChatCompletionStreamState
@@ -40,12 +45,10 @@ from benchmarks.workloads import (
     records,
     to_json,
 )
-from langchain_toolstream import PartialToolsParser, ToolCallView
+from langchain_toolstream import PartialToolsParser, ToolCallView, compat
 
-# What `python -m benchmarks` holds the package to.
-OVER_PYDANTIC_TOOLS_PARSER = {"10 KB": 25, "100 KB": 100, "200 records": 50, "2,000 records": 500}
-BEHIND_AT_10_KB = ("jiter", "pydantic")
-"""Parsing 10 KB of one string anew takes less than reading a message by all the rules does."""
+# What `python -m benchmarks` holds the package to, from 10 KB on.
+OVER_PYDANTIC_TOOLS_PARSER = 100
 GROWTH = 1.15
 MEMORY = 3
 
@@ -54,7 +57,7 @@ DELTAS = 20
 SLOW_DELTAS = 4
 """Of what takes milliseconds for each."""
 
-OURS, PARSER, OPENAI = "PartialToolsParser", "PydanticToolsParser", "openai"
+OURS, PARSER = "PartialToolsParser", "PydanticToolsParser"
 
 
 class Record(BaseModel):
@@ -108,71 +111,92 @@ WORKLOADS: dict[str, Call] = {
     "200 records": records(200),
     "2,000 records": records(2_000),
 }
+WHOLE = ("1 KB", "10 KB")
+"""Short enough to wait for the others' whole streams."""
 GROWS = [("10 KB", "100 KB"), ("200 records", "2,000 records")]
 
 Show = Callable[[Iterator[Any]], Iterator[Any]]
-"""Reads chunks, and gives what it knows after each."""
-
-
-def as_step(show: Show) -> Show:
-    def step(chunks: Iterator[Any]) -> Iterator[Any]:
-        yield from show(chunks)
-
-    return RunnableGenerator(step).transform
+"""Reads what comes, and gives what it knows after each."""
 
 
 def views(rounds: Rounds, report: Report) -> None:
     report.title("11. A look at the arguments after every delta")
     ours = PartialToolsParser(TOOLS)
     measured: dict[str, dict[str, float]] = {}
-    alone: dict[str, dict[str, float]] = {}
     for row, call in WORKLOADS.items():
         chunks = message_chunks([call])
-        alone[row] = rounds.medians(
-            {name: reading(ours, chunks, look) for name, look in LOOKS.items()}
-        )
-        measured[row] = {OURS: alone[row]["args and model"]} | {
-            name: 1e6 * sampled(show, call, is_openai=name == OPENAI)
-            for name, show in peers(MODELS[call[0]]).items()
-        }
-        report.keep("views", row, measured[row] | {f"ours, {k}": v for k, v in alone[row].items()})
-    names = list(measured["1 KB"])
+        own = {name: reading(ours, chunks, look) for name, look in LOOKS.items()}
+        measured[row] = costs_of(own, peers(MODELS[call[0]]), row, rounds)
+        report.keep("views", row, measured[row])
+    names = {name: peer.like for name, peer in peers(WriteFile).items()}
     report.table(
-        ["ahead of", *names[1:], *names],
+        ["ahead of", *names],
         [
-            [
-                row,
-                *(ratio(costs[name] / costs[OURS]) for name in names[1:]),
-                *(us(costs[name]) for name in names),
-            ]
+            [row, *(ratio(costs[name] / costs[like]) for name, like in names.items())]
             for row, costs in measured.items()
         ],
+    )
+    report.table(
+        ["µs per delta", *names],
+        [[row, *(us(costs[name]) for name in names)] for row, costs in measured.items()],
     )
     if "instructor" not in names:
         report.note("instructor is not installed, so it is not measured: it wants an older jiter,")
         report.note("and with it an older openai. `uv pip install --no-deps instructor` gets it.")
     report.table(
-        [f"{OURS} alone, µs per delta", *LOOKS, "views per second"],
+        [f"{OURS}, µs per delta", *LOOKS, "views per second"],
         [
-            [row, *(us(cost) for cost in costs.values()), f"{1e6 / costs['args and model']:,.0f}"]
-            for row, costs in alone.items()
+            [row, *(us(costs[look]) for look in LOOKS), f"{1e6 / costs['args and model']:,.0f}"]
+            for row, costs in measured.items()
         ],
     )
-    for row, bound in OVER_PYDANTIC_TOOLS_PARSER.items():
-        costs = measured[row]
-        for name in names[1:]:
-            if row != "10 KB" or name not in BEHIND_AT_10_KB:
-                times = costs[name] / costs[OURS]
-                at_least = bound if name == PARSER else 1
-                report.require(f"views ahead of {name} at {row}", times, at_least=at_least)
+    for row in [row for row in WORKLOADS if row != "1 KB"]:
+        for name, like in names.items():
+            times = measured[row][name] / measured[row][like]
+            at_least = OVER_PYDANTIC_TOOLS_PARSER if name == PARSER else 1
+            report.require(f"views ahead of {name} at {row}", times, at_least=at_least)
     for small, large in GROWS:
         deltas = [len(message_chunks([WORKLOADS[row]])) for row in (small, large)]
-        times = alone[large]["args and model"] / alone[small]["args and model"]
+        times = measured[large]["args and model"] / measured[small]["args and model"]
         exponent = 1 + log(times) / log(deltas[1] / deltas[0])
         report.require(f"growth exponent of views, {small} to {large}", exponent, at_most=GROWTH)
     for row, call in {**WORKLOADS, "100 KB, plain": one_string(100 * KB, plain)}.items():
         if row != "1 KB":
             report.require(f"memory of views, {row}", memory(ours, call), at_most=MEMORY)
+
+
+def drop_ins(rounds: Rounds, report: Report) -> None:
+    report.title("12. The drop-in parsers of `compat`, and those of langchain-core")
+    found: dict[str, dict[str, float]] = {}
+    for row, call in WORKLOADS.items():
+        chunks = message_chunks([call])
+        ours = {
+            "JSON": compat.JsonOutputToolsParser(),
+            "pydantic": compat.PydanticToolsParser(tools=TOOLS),
+        }
+        theirs = {
+            "JSON": Peer(JsonOutputToolsParser().transform, "args"),
+            "pydantic": Peer(PydanticToolsParser(tools=TOOLS).transform, "model"),
+        }
+        own = {
+            f"{name}, ours": iterating(partial(over, parser.transform, chunks), len(chunks))
+            for name, parser in ours.items()
+        }
+        found[row] = costs_of(own, theirs, row, rounds)
+        report.keep("drop-ins", row, found[row])
+    heads = {
+        f"{whose} {name}": key
+        for name, key in (("JsonOutputToolsParser", "JSON"), (PARSER, "pydantic"))
+        for whose, key in (("compat's", f"{key}, ours"), ("langchain-core's", key))
+    }
+    report.table(
+        ["µs per delta", *heads],
+        [[row, *(us(costs[key]) for key in heads.values())] for row, costs in found.items()],
+    )
+    for row, costs in found.items():
+        for key in ("JSON", "pydantic"):
+            times = costs[key] / costs[f"{key}, ours"]
+            report.require(f"drop-in {key} parser at {row}", times, at_least=1)
 
 
 def look_at_both(view: ToolCallView) -> None:
@@ -184,16 +208,29 @@ def look_at_args(view: ToolCallView) -> None:
     _ = view.args
 
 
+def look_at_model(view: ToolCallView) -> None:
+    _ = view.model
+
+
+def keep_args(view: ToolCallView) -> None:
+    kept[:] = [view.args]
+
+
+kept: list[Any] = []
+
+
 def look_at_nothing(view: ToolCallView) -> None:
     del view
 
 
 # What was looked at is let go, as by a screen that has drawn it. Who holds on to the arguments
-# while the next view is made pays for a copy of the string that is open.
+# while the next view is made pays for a copy of the string that is open, which is measured apart.
 LOOKS: dict[str, Callable[[ToolCallView], None]] = {
     "not looked at": look_at_nothing,
     "args": look_at_args,
+    "model": look_at_model,
     "args and model": look_at_both,
+    "args, kept": keep_args,
 }
 
 
@@ -203,26 +240,42 @@ def reading(
     return iterating(lambda: map(look, parser.transform(iter(chunks))), len(chunks))
 
 
-def peers(model: type[BaseModel]) -> dict[str, Show]:
+@dataclass(frozen=True)
+class Peer:
+    """What else shows arguments, and which look at ours says as much."""
+
+    show: Show
+    like: str
+    make: Callable[..., Any] | None = None
+    """Makes what it reads, of a piece of the text; `None` for `AIMessageChunk`s."""
+
+
+def as_step(show: Show) -> Show:
+    def step(chunks: Iterator[Any]) -> Iterator[Any]:
+        yield from show(chunks)
+
+    return RunnableGenerator(step).transform
+
+
+def peers(model: type[BaseModel]) -> dict[str, Peer]:
     adapter = TypeAdapter(DICTS[model.__name__])
-    found: dict[str, Show] = {
-        PARSER: PydanticToolsParser(tools=TOOLS).transform,
-        OPENAI: as_step(partial(openai_state, model)),
-        "pydantic": as_step(
-            partial(
-                anew,
-                partial(adapter.validate_json, experimental_allow_partial="trailing-strings"),
-            )
-        ),
-        "jiter": as_step(partial(anew, partial(from_json, partial_mode="trailing-strings"))),
+    jiter = partial(from_json, partial_mode="trailing-strings")
+    pydantic = partial(adapter.validate_json, experimental_allow_partial="trailing-strings")
+    found = {
+        PARSER: Peer(PydanticToolsParser(tools=TOOLS).transform, "model"),
+        "openai": Peer(as_step(partial(openai_state, model)), "args", sdk_chunk),
+        "pydantic": Peer(as_step(partial(anew, pydantic)), "model"),
+        "jiter": Peer(as_step(partial(anew, jiter)), "args"),
+        "pydantic, bare": Peer(partial(anew_of_text, pydantic), "model", just_text),
+        "jiter, bare": Peer(partial(anew_of_text, jiter), "args", just_text),
     }
     try:
         from instructor.dsl.partial import Partial  # noqa: PLC0415 - in no group, see `views`
     except ImportError:
         return found
     growing: Any = Partial[model]  # type: ignore[valid-type]
-    found["instructor"] = as_step(lambda chunks: growing.model_from_chunks(map(piece_of, chunks)))
-    return found
+    show = as_step(lambda chunks: growing.model_from_chunks(map(piece_of, chunks)))
+    return found | {"instructor": Peer(show, "model")}
 
 
 def piece_of(chunk: AIMessageChunk) -> str:
@@ -239,6 +292,15 @@ def anew(parse: Callable[[bytes], Any], chunks: Iterator[AIMessageChunk]) -> Ite
             yield parse(bytes(so_far))
 
 
+def anew_of_text(parse: Callable[[bytes], Any], pieces: Iterator[str]) -> Iterator[Any]:
+    """The same without messages around the pieces."""
+    so_far = b""
+    for piece in pieces:
+        so_far += piece.encode()
+        if so_far:
+            yield parse(so_far)
+
+
 def openai_state(model: type[BaseModel], chunks: Iterator[ChatCompletionChunk]) -> Iterator[Any]:
     state = ChatCompletionStreamState(input_tools=[pydantic_function_tool(model)])
     for chunk in chunks:
@@ -247,18 +309,40 @@ def openai_state(model: type[BaseModel], chunks: Iterator[ChatCompletionChunk]) 
         yield call[0].function.parsed_arguments if call else None
 
 
-def sampled(show: Show, call: Call, *, is_openai: bool) -> float:
+def costs_of(
+    own: dict[str, Timed], others: dict[str, Peer], row: str, rounds: Rounds
+) -> dict[str, float]:
+    """What a delta takes, in µs."""
+    call = WORKLOADS[row]
+    if row not in WHOLE:
+        return rounds.medians(own) | {n: 1e6 * sampled(peer, call) for n, peer in others.items()}
+    runs = dict(own)
+    for name, peer in others.items():
+        items = message_chunks([call])
+        if make := peer.make:
+            pieces = ["", *cut(to_json(call[1]))]
+            items = [make(call[0], piece, first=not n) for n, piece in enumerate(pieces)]
+        runs[name] = iterating(partial(over, peer.show, items), len(items))
+    return rounds.medians(runs)
+
+
+def over(show: Show, items: list[Any]) -> Iterator[Any]:
+    return show(iter(items))
+
+
+def sampled(peer: Peer, call: Call) -> float:
     """The seconds that a delta takes, in the mean over the whole text."""
-    text = to_json(call[1])
+    name, text = call[0], to_json(call[1])
+    make = peer.make or message_chunk
     means = []
     for place in PLACES:
         start = int(len(text) * place)
         deltas = cut(text[start : start + 5 * DELTAS])[:DELTAS]
         costs = []
         for _ in range(3):
-            made = [_chunk(call[0], "", is_openai=is_openai, first=True)]
-            made += [_chunk(call[0], one, is_openai=is_openai) for one in [text[:start], *deltas]]
-            costs.append(timed(show, made[:2], made[2:]))
+            made = [make(name, "", first=True)]
+            made += [make(name, one) for one in [text[:start], *deltas]]
+            costs.append(timed(peer.show, made[:2], made[2:]))
             if costs[-1] > 0.01:
                 break
         means.append(median(costs))
@@ -282,10 +366,18 @@ def timed(show: Show, before: list[Any], deltas: list[Any]) -> float:
     return marks[1]
 
 
-def _chunk(name: str, args: str, *, is_openai: bool, first: bool = False) -> Any:
+def just_text(name: str, args: str, *, first: bool = False) -> str:
+    del name, first
+    return args
+
+
+def message_chunk(name: str, args: str, *, first: bool = False) -> AIMessageChunk:
     head: dict[str, Any] = {"id": "call_0", "name": name} if first else {"id": None, "name": None}
-    if not is_openai:
-        return AIMessageChunk("", tool_call_chunks=[{"index": 0, "args": args, **head}])
+    return AIMessageChunk("", tool_call_chunks=[{"index": 0, "args": args, **head}])
+
+
+def sdk_chunk(name: str, args: str, *, first: bool = False) -> ChatCompletionChunk:
+    head: dict[str, Any] = {"id": "call_0", "name": name} if first else {"id": None, "name": None}
     function = {"name": head["name"], "arguments": args}
     call = {"index": 0, "id": head["id"], "type": "function", "function": function}
     return ChatCompletionChunk.model_validate(
