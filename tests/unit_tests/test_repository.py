@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import partial_svg
+
 ROOT = Path(__file__).parents[2]
 
 # As regular expressions, these do not match their own text.
@@ -70,3 +72,7 @@ def test_every_make_target_is_described() -> None:
     phony = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[0].split())
     described = set(re.findall(r"^([a-z_-]+):.*## \S", makefile, re.MULTILINE))
     assert phony == described
+
+
+def test_the_picture_of_views_is_what_the_parser_shows() -> None:
+    assert partial_svg.FILE.read_text(encoding="utf-8") == partial_svg.draw()
