@@ -18,6 +18,7 @@ from pydantic_core import CoreConfig, SchemaValidator, core_schema, to_json
 
 from langchain_toolstream._streamed import STREAMED
 from langchain_toolstream.core.errors import JSONPath
+from langchain_toolstream.schema import shown
 
 Part = Any
 """A `CoreSchema`. Its type is a union of dicts that no checker tells apart by their `type`."""
@@ -266,8 +267,8 @@ class Tagged(Container):
         if self._closed:
             tags = ", ".join(repr(tag) for tag in self._choices)
             raise Refusal(
-                f"Input tag {tag!r} found using {self.discriminator!r} does not match any of the "
-                f"expected tags: {tags}"
+                f"Input tag {shown(tag)} found using {self.discriminator!r} does not match any of "
+                f"the expected tags: {tags}"
             )
         return None
 

@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, ErrorDetails
 
 from langchain_toolstream._json_schema import json_core_schema, json_schema_validator
 from langchain_toolstream._streamed import streamed_argument
@@ -31,6 +31,7 @@ checking: ContextVar[bool] = ContextVar("checking", default=False)
 
 _MAX_PROBLEMS = 3
 _MAX_SHOWN = 60
+_MAX_TOLD = 300
 
 
 class ToolSchema:
@@ -184,8 +185,8 @@ def check_is_list(tools: object) -> None:
         TypeError: It is one tool, or no tools at all.
     """
     if isinstance(tools, BaseTool | Mapping | str | type) or inspect.isroutine(tools):
-        shown = getattr(tools, "name", None) or getattr(tools, "__name__", None) or repr(tools)
-        msg = f"A list of tools is needed, got one thing. Write [{shown}]."
+        name = getattr(tools, "name", None) or getattr(tools, "__name__", None) or repr(tools)
+        msg = f"A list of tools is needed, got one thing. Write [{name}]."
         raise TypeError(msg)
     if isinstance(tools, BaseModel) or not isinstance(tools, Iterable):
         msg = f"A list of tools is needed, got {type(tools).__name__}."
@@ -213,7 +214,7 @@ def _function(tool: ToolLike) -> dict[str, Any]:
         function: dict[str, Any] = convert_to_openai_tool(tool)["function"]
         return {"parameters": None, **function, "name": function["name"]}
     except (KeyError, TypeError, ValueError) as error:
-        msg = f"{_shown(tool)} describes no tool in a form that bind_tools takes: {error!r}"
+        msg = f"{shown(tool)} describes no tool in a form that bind_tools takes: {error!r}"
         raise ValueError(msg) from error
 
 
@@ -231,9 +232,9 @@ def as_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
     if isinstance(tool, BaseTool):
         return tool
     if isinstance(tool, type) or not callable(tool):
-        shown = tool.__name__ if isinstance(tool, type) else repr(tool)
+        name = tool.__name__ if isinstance(tool, type) else repr(tool)
         msg = (
-            f"{shown} describes a call but cannot run it. A ToolSet takes tools and functions; "
+            f"{name} describes a call but cannot run it. A ToolSet takes tools and functions; "
             "give schemas to ToolStreamParser(tools=...) and bind_tools(...)."
         )
         raise TypeError(msg)
@@ -319,13 +320,13 @@ def describe(error: ValidationError, value: Any, *, at: JSONPath = ()) -> str:
         value: The value that it was about.
         at: The place of that value.
     """
-    problems = error.errors(include_url=False, include_context=False)
+    problems = error.errors(include_url=False)
     told = []
     for problem in problems[:_MAX_PROBLEMS]:
-        missing = problem["type"] == "missing"
-        place = format_path((*at, *_place(problem["loc"], value, missing=missing)))
-        got = "" if missing else f", got {_shown(problem['input'])}"
-        told.append(f"{problem['msg']} at {place}{got}")
+        place = format_path((*at, *_place(problem, value)))
+        told_by_itself = problem["type"] in ("missing", "union_tag_invalid")
+        got = "" if told_by_itself else f", got {shown(problem['input'])}"
+        told.append(f"{_cut(problem['msg'], _MAX_TOLD)} at {place}{got}")
     if len(problems) > _MAX_PROBLEMS:
         told.append(f"and {len(problems) - _MAX_PROBLEMS} more")
     return "; ".join(told)
@@ -339,23 +340,36 @@ def first_place(error: ValidationError, value: Any, *, at: JSONPath = ()) -> JSO
         value: Likewise.
         at: Likewise.
     """
-    problem = error.errors(include_url=False, include_context=False)[0]
-    return (*at, *_place(problem["loc"], value, missing=problem["type"] == "missing"))
+    return (*at, *_place(error.errors(include_url=False)[0], value))
 
 
-def _place(loc: tuple[str | int, ...], args: Any, *, missing: bool) -> JSONPath:
-    """The part of a pydantic location that exists in the arguments, and the step that misses."""
+def _place(problem: ErrorDetails, args: Any) -> JSONPath:
+    """The part of a problem's location that exists in the arguments, and the step that misses.
+
+    Of a union whose tag says nothing that is known, the place is the tag's.
+    """
     path: list[str | int] = []
     value = args
+    loc = problem["loc"]
+    if problem["type"] == "union_tag_invalid":
+        loc = (*loc, problem.get("ctx", {}).get("discriminator", "").strip("'"))
     for step in loc:
         known: Any = value if isinstance(value, dict | list) else ()
         if step in (known if isinstance(known, dict) else range(len(known))):
             path.append(step)
             value = known[step]
         # Anything else names a branch of a union.
-    return (*path, loc[-1]) if missing else tuple(path)
+    return (*path, loc[-1]) if problem["type"] == "missing" else tuple(path)
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+def shown(value: Any) -> str:
+    """The beginning of a value's `repr`: a model may have written a long one.
+
+    Args:
+        value: The value.
+    """
+    return _cut(repr(value), _MAX_SHOWN)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}..."

@@ -347,6 +347,15 @@ def test_without_tools_nothing_is_validated() -> None:
 # What is refused, where, and when.
 
 
+class Shelter(BaseModel):
+    is_a: Literal["shelter"]
+
+
+class Keeper(BaseModel):
+    is_a: Literal["keeper"]
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
 class Strict(BaseModel):
     """Be strict."""
 
@@ -357,6 +366,7 @@ class Strict(BaseModel):
     people: list[Person] = Field(default=[], max_length=2)
     pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
     loose: int | list[int] | None = None
+    owner: Annotated[Shelter | Keeper, Field(discriminator="is_a")] | None = None
 
 
 PERSON = '{"age": 1, "hair_color": "", "job": ""}'
@@ -377,6 +387,10 @@ REFUSED = {
     "a field of the branch, before the tag": (
         '{"pet": {"lives": "x", "kind": "cat"',
         ("pet", "lives"),
+    ),
+    "a tag that nothing has, before what says that it is one": (
+        '{"owner": {"pet": {"kind": "cow"}, "is_a": "keeper"',
+        ("owner", "pet", "kind"),
     ),
     "in the one branch that takes it": ('{"loose": ["x"', ("loose", 0)),
     "too many": ('{"people": [' + ", ".join([PERSON] * 3) + "]", ("people",)),
