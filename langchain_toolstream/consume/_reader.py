@@ -9,63 +9,26 @@ Each kind of item says by its form what it is:
 """
 
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.utils.utils import LC_ID_PREFIX
 
 from langchain_toolstream._messages import NO_REASON
-from langchain_toolstream._streamed import Streamed
 from langchain_toolstream.consume._message import MessageReader, ProtocolReader
+from langchain_toolstream.consume._tools import Tools
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import (
     TOOL_PROGRESS,
     MessageStart,
-    ToolCallReady,
-    ToolCallStart,
-    ToolError,
     ToolEvent,
-    ToolFinish,
-    ToolProgress,
-    ToolStart,
 )
 from langchain_toolstream.schema import ToolSchema
-
-MAX_CALLS_REMEMBERED = 1024
-"""How many calls are known by id at a time, the latest. Eight messages with all calls that the core
-reads; a tool that starts later than that is taken for one that nobody called."""
 
 _ONLY = ""  # the run of a v3 stream that is one model's
 
 _NOT_ENDED = "The run ended, and the model's message had not."
-_NOT_FINISHED = "The run ended before the tool had finished."
-_NO_REASON = "The tool failed without saying why."
-
-
-@dataclass(slots=True)
-class _Call:
-    """A call that a model wrote: whose it is, and its arguments once they are known."""
-
-    id: str
-    run_id: str
-    name: str
-    parents: Sequence[str] = ()
-    args: dict[str, Any] | None = None
-    taken: bool = False
-
-
-@dataclass(slots=True)
-class _Tool:
-    """A running tool."""
-
-    id: str
-    run_id: str
-    name: str
-    parents: Sequence[str] = ()
 
 
 class EventReader:
@@ -82,8 +45,7 @@ class EventReader:
         self._streams: dict[str, ProtocolReader] = {}  # likewise
         self._only: MessageReader | None = None  # of a source that is one model's stream
         self._parents: dict[str, Sequence[str]] = {}  # the runs around those of messages
-        self._calls: OrderedDict[tuple[str, str], _Call] = OrderedDict()  # by message and id
-        self._tools: dict[str, _Tool] = {}  # by their runs, or by their calls where those are all
+        self._tools = Tools()
         self._tasks: dict[str, str] = {}  # the calls that runs of a graph's tool node were given
         self._v2 = {
             "on_chat_model_end": self._v2_model_end,
@@ -158,37 +120,16 @@ class EventReader:
             open_messages.append(self._only)
         for message in open_messages:
             events += message.abort(reason)
-        events += [_error(tool, _NOT_FINISHED) for tool in self._tools.values()]
         self._messages.clear()
         self._parents.clear()
         self._streams.clear()
-        self._tools.clear()
         self._only = None
-        return events
+        return events + self._tools.close()
 
     def _keep(self, events: list[ToolEvent]) -> list[ToolEvent]:
-        """Remember the calls, for the tools that will run them."""
-        for event in events:
-            if isinstance(event, ToolCallStart):
-                parents = self._parents.get(event.run_id, ())
-                call = _Call(event.id, event.run_id, event.name, parents)
-                self._calls[event.run_id, event.id] = call
-                if len(self._calls) > MAX_CALLS_REMEMBERED:
-                    self._calls.popitem(last=False)
-            elif isinstance(event, ToolCallReady) and (event.run_id, event.id) in self._calls:
-                self._calls[event.run_id, event.id].args = event.args
+        if events:
+            self._tools.remember(events, self._parents.get(events[0].run_id, ()))
         return events
-
-    def _call(self, call_id: str, parents: Sequence[str]) -> _Call | None:
-        """Find a call by its id, which another model may have used too.
-
-        It is the last of those that were made nearest to whoever asks.
-        """
-        found, nearest = None, -1
-        for call in self._calls.values():
-            if call.id == call_id and (near := _shared(call.parents, parents)) >= nearest:
-                found, nearest = call, near
-        return found
 
     # One model's stream.
 
@@ -244,14 +185,12 @@ class EventReader:
     def _graph_tool(self, data: Mapping[str, Any]) -> list[ToolEvent]:
         call_id = data["tool_call_id"]
         if data["event"] == "tool-started":
-            return self._start_tool(call_id, call_id, data["tool_name"], data.get("input"))
+            return self._tools.start(call_id, call_id, data["tool_name"], data.get("input"))
         if data["event"] == "tool-output-delta":
-            return self._progress(call_id, "", data["delta"])
-        if (tool := self._tools.pop(call_id, None)) is None:
-            return []
+            return self._tools.progress(call_id, "", data["delta"])
         if data["event"] == "tool-finished":
-            return [_finish(tool, data["output"])]
-        return [_error(tool, data["message"])]
+            return self._tools.finish(call_id, data["output"])
+        return self._tools.fail(call_id, data.get("message", ""))
 
     # `astream_events`, v2.
 
@@ -294,33 +233,30 @@ class EventReader:
     def _v2_chain_stream(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         """`ToolMap` answers every call, also where it stopped the tool."""
         chunk = event["data"].get("chunk")
-        if not self._tools or type(chunk) is not list:
+        if not self._tools.running or type(chunk) is not list:
             return []
         events: list[ToolEvent] = []
         for message in chunk:
             if isinstance(message, ToolMessage):
-                for run_id, tool in [*self._tools.items()]:
+                for run_id, tool in [*self._tools.running.items()]:
                     ours = tool.parents[-1:] == [event["run_id"]]  # others may have the same id
                     if ours and tool.id == message.tool_call_id:
-                        del self._tools[run_id]
-                        events.append(_finish(tool, message))
+                        events += self._tools.finish(run_id, message)
         return events
 
     def _v2_tool_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         args = event["data"].get("input")
         call_id = self._v2_call_id(event, args)
-        return self._start_tool(event["run_id"], call_id, event["name"], args, event["parent_ids"])
+        return self._tools.start(event["run_id"], call_id, event["name"], args, event["parent_ids"])
 
     def _v2_tool_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
-        tool = self._tools.pop(event["run_id"], None)
-        return [_finish(tool, event["data"].get("output"))] if tool else []
+        return self._tools.finish(event["run_id"], event["data"].get("output"))
 
     def _v2_tool_error(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         error = event["data"].get("error")
         if _is_pause(error):  # it runs again when the graph goes on; v3 tells nothing of it
             return []
-        tool = self._tools.pop(event["run_id"], None)
-        return [_error(tool, "" if error is None else str(error))] if tool else []
+        return self._tools.fail(event["run_id"], "" if error is None else str(error))
 
     def _v2_custom(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         data = event["data"]
@@ -330,7 +266,7 @@ class EventReader:
         if not isinstance(call_id, str):
             call_id = self._call_around(event) or event["run_id"]
         name, said = str(data.get("name") or ""), data.get("data")
-        return self._progress(call_id, name, said, event["parent_ids"])
+        return self._tools.progress(call_id, name, said, event["parent_ids"])
 
     def _v2_call_id(self, event: Mapping[str, Any], args: Any) -> str:
         """Find the call that a tool runs.
@@ -346,54 +282,21 @@ class EventReader:
         inside = any(  # what a tool runs inherits its metadata, and perhaps its place
             tool.id == given
             and (run_id in parents or (tool.name != event["name"] and tool.parents == parents))
-            for run_id, tool in self._tools.items()
+            for run_id, tool in self._tools.running.items()
         )
         given = given if isinstance(given, str) and not inside else None
-        if given is not None and self._call(given, parents) is not None:
+        if given is not None and self._tools.knows(given):
             return given
-        for call in self._calls.values():
-            if not call.taken and call.name == event["name"] and _has(args, call.args):
-                return call.id
-        return given or str(event["run_id"])
+        return self._tools.first_open(event["name"], args) or given or str(event["run_id"])
 
     def _call_around(self, event: Mapping[str, Any]) -> str | None:
         for parent in reversed(event["parent_ids"]):
-            if tool := self._tools.get(parent):
+            if tool := self._tools.running.get(parent):
                 return tool.id
             if parent in self._tasks:
                 return self._tasks[parent]
         given = event["metadata"].get("tool_call_id")
         return given if isinstance(given, str) else None
-
-    # Tools, however they came.
-
-    def _start_tool(
-        self, key: str, call_id: str, name: str, args: Any, parents: Sequence[str] = ()
-    ) -> list[ToolEvent]:
-        call = self._call(call_id, parents)
-        if call is not None:
-            call.taken = True
-            args = args if call.args is None else call.args
-        events: list[ToolEvent] = []
-        if (before := self._tools.pop(key, None)) is not None:
-            events.append(_error(before, _NOT_FINISHED))
-        tool = self._tools[key] = _Tool(call_id, call.run_id if call else key, name, parents)
-        args = args if isinstance(args, dict) else {"input": args}
-        args, streamed = _without_streamed(args)
-        events.append(
-            ToolStart(id=tool.id, run_id=tool.run_id, name=name, args=args, streamed=streamed)
-        )
-        return events
-
-    def _progress(
-        self, call_id: str, name: str, data: Any, parents: Sequence[str] = ()
-    ) -> list[ToolEvent]:
-        running = [(run_id, tool) for run_id, tool in self._tools.items() if tool.id == call_id]
-        if not running and (call := self._call(call_id, parents)) is not None and call.taken:
-            return []  # it was stopped, and its thread has not yet heard of that
-        running.sort(key=lambda one: _shared([*one[1].parents, one[0]], parents))
-        run_id, name = (running[-1][1].run_id, running[-1][1].name) if running else (call_id, name)
-        return [ToolProgress(id=call_id, run_id=run_id, name=name, data=data)]
 
 
 def _start(
@@ -416,61 +319,7 @@ def _run_id(message_id: str | None) -> str:
     return (message_id or "").removeprefix(f"{LC_ID_PREFIX}-")
 
 
-def _without_streamed(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Take out the text that a tool reads, and name it.
-
-    Whether it is whole by now says nothing: events of its writing may wait behind this one.
-    """
-    streamed = next((name for name, one in args.items() if isinstance(one, Streamed)), None)
-    return {name: value for name, value in args.items() if name != streamed}, streamed
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many runs, from the outermost on, are around both."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-
-
-def _has(given: Any, args: dict[str, Any] | None) -> bool:
-    """Whether a tool was given a call's arguments, and perhaps injected ones."""
-    if args is None or not isinstance(given, dict):
-        return False
-    return all(
-        type(given.get(key)) is type(value) and given[key] == value for key, value in args.items()
-    )
-
-
 def _is_pause(error: Any) -> bool:
     """Whether a tool was left by an interrupt of LangGraph's."""
     langgraph = sys.modules.get("langgraph.errors")
     return langgraph is not None and isinstance(error, langgraph.GraphBubbleUp)
-
-
-def _finish(tool: _Tool, output: Any) -> ToolFinish | ToolError:
-    message = _message_of(output, tool.id)
-    if message is None:
-        return ToolFinish(id=tool.id, run_id=tool.run_id, name=tool.name, content=output)
-    if message.status == "error":
-        return _error(tool, str(message.text))
-    return ToolFinish(
-        id=tool.id,
-        run_id=tool.run_id,
-        name=tool.name,
-        content=message.content,
-        artifact=message.artifact,
-    )
-
-
-def _message_of(output: Any, call_id: str) -> ToolMessage | None:
-    """The tool's message, also out of LangGraph's `Command`."""
-    if isinstance(output, ToolMessage):
-        return output
-    update = getattr(output, "update", None)
-    messages = update.get("messages") if isinstance(update, dict) else None
-    if not isinstance(messages, list):
-        return None
-    answers = (one for one in messages if isinstance(one, ToolMessage))
-    return next((one for one in answers if one.tool_call_id == call_id), None)
-
-
-def _error(tool: _Tool, error: str) -> ToolError:
-    return ToolError(id=tool.id, run_id=tool.run_id, name=tool.name, error=error or _NO_REASON)

@@ -14,7 +14,8 @@ from langchain_core.tools import InjectedToolCallId, ToolException, tool
 
 from langchain_toolstream import ToolSet, ToolStreamParser, tool_events
 from langchain_toolstream.consume._pace import AHEAD
-from langchain_toolstream.consume._reader import MAX_CALLS_REMEMBERED, EventReader
+from langchain_toolstream.consume._reader import EventReader
+from langchain_toolstream.consume._tools import MAX_CALLS_REMEMBERED
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import (
     TOOL_PROGRESS,
@@ -635,5 +636,5 @@ def test_calls_are_remembered_within_bounds() -> None:
             "event": "on_chat_model_end", "run_id": str(number), "name": "m", "parent_ids": [],
             "metadata": {}, "data": {"output": message},
         })  # fmt: skip
-    assert len(reader._calls) == MAX_CALLS_REMEMBERED
+    assert len(reader._tools._calls) == MAX_CALLS_REMEMBERED
     assert not reader._messages
