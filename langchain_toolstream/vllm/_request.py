@@ -29,6 +29,14 @@ class VLLMRequests(VLLMFields, BaseChatOpenAI):
     max_completion_tokens: int | None = None
     """`max_tokens` by OpenAI's newer name; given both in one place, this one counts."""
 
+    response_format: dict[str, Any] | None = None
+    """What the answer has to look like, in OpenAI's words: `{"type": "json_object"}`, a
+    `json_schema`, or vLLM's `structural_tag`."""
+
+    stream_options: dict[str, Any] | None = None
+    """What streams tell besides, such as `{"continuous_usage_stats": True}`. Where `stream_usage`
+    is not off, the usage is asked for, too."""
+
     @model_validator(mode="before")
     @classmethod
     def _without_guided(cls, values: Any) -> Any:
@@ -52,6 +60,8 @@ class VLLMRequests(VLLMFields, BaseChatOpenAI):
         own = {
             "parallel_tool_calls": self.parallel_tool_calls,
             "max_completion_tokens": self.max_completion_tokens,
+            "response_format": self.response_format,
+            "stream_options": self.stream_options,
         }
         given = {name: value for name, value in own.items() if value is not None}
         return _veiled({**super()._default_params, **given, **on_the_wire(self)})
@@ -96,6 +106,8 @@ class VLLMRequests(VLLMFields, BaseChatOpenAI):
         payload["extra_body"] = self._extra_body(kwargs)
         if not payload["extra_body"]:
             del payload["extra_body"]
+        if payload.get("response_format", ...) is None:
+            del payload["response_format"]
         _settle_limit(payload, kwargs)
         _settle_tools(payload)
         return payload

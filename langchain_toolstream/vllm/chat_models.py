@@ -263,7 +263,7 @@ class ChatVLLM(VLLMServerSide):
         kwargs: dict[str, Any],
     ) -> dict[str, Any]:
         is_off = self._streaming_disabled(**kwargs)
-        options = kwargs.get("stream_options") or self.model_kwargs.get("stream_options") or {}
+        options = kwargs.get("stream_options", self.stream_options) or {}
         if self._should_stream_usage(stream_usage, stream_options=options):
             options = {**options, "include_usage": True}
         kwargs = {**kwargs, "stream": True, "stream_options": options}

@@ -107,12 +107,16 @@ OPENAI: dict[str, Any] = {
     "n": 2,
     "presence_penalty": 0.1,
     "reasoning_effort": "max",
+    "response_format": {"type": "json_object"},
     "seed": 3,
     "stop": ["END"],
     "temperature": 0.0,
     "top_logprobs": -1,
     "top_p": 0.5,
 }
+
+
+EACH = {"continuous_usage_stats": True}
 
 
 def test_every_field_has_a_row() -> None:
@@ -149,6 +153,7 @@ class TestPrecedence:
             ({"top_k": 1}, {"top_k": 2}, {}, {"top_k": 2}),
             ({"top_k": 1}, {"top_k": 2}, {"top_k": 3}, {"top_k": 3}),
             ({"top_k": 1}, {}, {"top_k": None}, {}),
+            ({"response_format": {"type": "text"}}, {}, {"response_format": None}, {}),
             ({"top_k": 1}, {}, {"min_p": 0.5}, {"top_k": 1, "min_p": 0.5}),
             ({"extra_body": {"new": 1}}, {}, {}, {"new": 1}),
             ({"extra_body": {"new": 1}}, {}, {"top_k": 3}, {"new": 1, "top_k": 3}),
@@ -187,6 +192,29 @@ class TestPrecedence:
         llm.invoke(QUESTION, extra_body=body_ | {"guided_regex": None}, stream_options=options)
         assert body_ == {"top_k": 1, "guided_regex": "a"}
         assert options == {"continuous_usage_stats": True}
+
+    @pytest.mark.parametrize(
+        ("of_model", "of_bind", "of_call", "expected"),
+        [
+            ({}, {}, {}, {"include_usage": True}),
+            (EACH, {}, {}, {**EACH, "include_usage": True}),
+            ({}, EACH, {}, {**EACH, "include_usage": True}),
+            ({}, {}, EACH, {**EACH, "include_usage": True}),
+            (EACH, {}, None, {"include_usage": True}),
+            ({**EACH, "include_usage": False}, {}, {}, {**EACH, "include_usage": False}),
+        ],
+    )
+    def test_the_usage_is_asked_for_beside_other_stream_options(
+        self, server: ReplayServer, of_model: Any, of_bind: Any, of_call: Any, expected: Any
+    ) -> None:
+        def given(options: Any) -> dict[str, Any]:
+            return {} if options == {} else {"stream_options": options}
+
+        llm = chat(server, "hello", **given(of_model)).bind(**given(of_bind))
+        llm.invoke(QUESTION, **given(of_call))
+        last = server.requests[-1].body
+        assert last is not None
+        assert last["stream_options"] == expected
 
     def test_a_batch_takes_them(self, server: ReplayServer) -> None:
         (chat(server, "hello", top_k=1) | StrOutputParser()).bind(top_k=2).batch([QUESTION])
@@ -493,7 +521,7 @@ class TestStreamingInside:
             ({"disable_streaming": "tool_calling"}, {}, True),
             ({}, {"stream": False}, False),
             ({"streaming": False}, {"stream_options": {"include_usage": True}}, False),
-            ({"streaming": False, "model_kwargs": {"stream_options": {}}}, {}, False),
+            ({"streaming": False, "stream_options": {"include_usage": True}}, {}, False),
         ],
     )
     async def test_is_switched_off_as_langchain_does(
