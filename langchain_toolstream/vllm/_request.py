@@ -11,6 +11,7 @@ from pydantic import SecretStr, model_validator
 from langchain_toolstream.vllm._fields import FIELDS, NOT_STREAMED, VLLMFields, on_the_wire
 from langchain_toolstream.vllm._guided import GUIDED, translate_guided
 from langchain_toolstream.vllm._history import assistant_turn
+from langchain_toolstream.vllm._media import with_media
 
 _IN_BODY = FIELDS | GUIDED | {"extra_body"}
 _LIMITS = ("max_completion_tokens", "max_tokens")
@@ -94,7 +95,7 @@ class VLLMRequests(VLLMFields, BaseChatOpenAI):
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        messages = self._convert_input(input_).to_messages()
+        messages = [with_media(one) for one in self._convert_input(input_).to_messages()]
         others = {name: value for name, value in kwargs.items() if name not in _IN_BODY}
         payload: dict[str, Any] = super()._get_request_payload(messages, stop=stop, **others)
         payload["messages"] = [
