@@ -87,7 +87,10 @@ def parse_tool_call(
             return None
         msg = f"The arguments of the call {name!r} are not strict JSON: {error}."
         raise OutputParserException(msg, llm_output=text) from error
-    args = stream.snapshot() or {}
+    args = stream.snapshot()
+    if partial and args is None and text.strip() != "null":
+        return None  # nothing yet, or not enough of a number or literal
+    args = args or {}
     if return_id:
         return {**tool_call(name=name, args=args, id=raw_tool_call.get("id"))}
     return {"name": name, "args": args}

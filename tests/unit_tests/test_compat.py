@@ -293,7 +293,9 @@ def test_parse_tool_call(arguments: str | None, *, return_id: bool) -> None:
     assert compat.parse_tool_calls([raw, {}], return_id=return_id) == [expected]
 
 
-@pytest.mark.parametrize("arguments", ['{"text": "x', '{"text": ["a", "b', None, '{"te'])
+@pytest.mark.parametrize(
+    "arguments", ['{"text": "x', '{"text": ["a", "b', None, '{"te', "", " ", "nu", "null", "-"]
+)
 def test_parse_a_part_of_a_tool_call(arguments: str | None) -> None:
     raw = {**RAW, "function": {"name": "Note", "arguments": arguments}}
     assert compat.parse_tool_call(raw, partial=True) == core.parse_tool_call(raw, partial=True)
