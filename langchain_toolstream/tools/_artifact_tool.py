@@ -163,10 +163,12 @@ def _with_artifact(method: Callable[..., Any]) -> Callable[..., Any]:
 def _with_artifact_async(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     async def _arun(self: ArtifactTool, *args: Any, **kwargs: Any) -> _Result:
-        making = method(self, *args, **kwargs)
-        is_generator = inspect.isasyncgen(making)
-        made = await (arun_out(making, self.name) if is_generator else making)
-        return self._as_result(made)
+        made = method(self, *args, **kwargs)
+        if not inspect.isasyncgen(made):
+            made = await made
+        return self._as_result(
+            await arun_out(made, self.name) if inspect.isasyncgen(made) else made
+        )
 
     return _arun
 

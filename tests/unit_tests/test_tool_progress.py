@@ -45,6 +45,16 @@ async def areturns(to: int) -> AsyncIterator[str]:
     yield "done"
 
 
+def hands_on(to: int) -> Iterator[str]:
+    """Work."""
+    return returns(to)
+
+
+async def ahands_on(to: int) -> AsyncIterator[str]:
+    """Work."""
+    return areturns(to)
+
+
 class Returns(ArtifactTool):
     name: str = "work"
     description: str = "Work."
@@ -73,6 +83,8 @@ KINDS: dict[str, tuple[BaseTool | Callable[..., Any], list[str]]] = {
     "async tool": (tool(areturns), ["one", "done"]),
     "artifact_tool": (artifact_tool(returns), ["one", "two"]),
     "async artifact_tool": (artifact_tool(areturns), ["one", "done"]),
+    "artifact_tool that returns a generator": (artifact_tool(hands_on), ["one", "two"]),
+    "async artifact_tool that returns a generator": (artifact_tool(ahands_on), ["one", "done"]),
     "ArtifactTool": (Returns(), ["one", "two"]),
     "async ArtifactTool": (AReturns(), ["one", "done"]),
 }
