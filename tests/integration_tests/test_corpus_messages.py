@@ -35,6 +35,9 @@ Record = dict[str, Any]
 
 
 def model(llm: ChatVLLM, record: Record) -> Runnable[Any, AIMessage]:
+    """What answers with a record; of a whole body, with streaming inside switched off."""
+    if record["mode"] == "full":
+        llm = llm.model_copy(update={"streaming": False})
     limit = {"max_tokens": record["max_tokens"]} if record.get("max_tokens") else {}
     return llm.bind_tools(record["tools"], model=record["id"], **limit)
 
