@@ -13,6 +13,8 @@ from langchain_toolstream.vllm._request import VLLMRequests
 
 Method = Literal["json_schema", "function_calling", "json_mode", "regex", "choice", "grammar"]
 
+_CONSTRAINTS = ("response_format", "structured_outputs")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
@@ -163,5 +165,7 @@ class VLLMStructures(VLLMRequests):
         asked = ask(schema, method, strict=strict)
         fields = self._filter_disabled_params(**{**asked.fields, **kwargs})
         bound = self.bind_tools([asked.tool], **fields) if asked.tool else self.bind(**fields)
+        # What the model itself is constrained to is not sent beside what is asked for here.
+        bound = bound.bind(**{name: None for name in _CONSTRAINTS if name not in fields})
         parser = AnswerParser(asked.form, in_call=asked.tool is not None, include_raw=include_raw)
         return bound | parser

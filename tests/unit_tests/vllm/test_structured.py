@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, IntEnum
@@ -228,6 +229,40 @@ class TestAsks:
         assert (found, type(found)) == (answer, type(answer))
         assert wire.last["structured_outputs"] == constraint
         assert wire.last["top_k"] == 3
+
+    @pytest.mark.parametrize(
+        "of_the_model",
+        [
+            {"response_format": {"type": "json_object"}},
+            {"structured_outputs": {"regex": "a"}},
+            {"extra_body": {"structured_outputs": {"regex": "a"}}},
+        ],
+        ids=lambda one: next(iter(one)),
+    )
+    @pytest.mark.parametrize(
+        ("method", "sent"),
+        [
+            ("json_schema", {"response_format": "json_schema"}),
+            ("function_calling", {}),
+            ("json_mode", {"response_format": "json_object"}),
+            ("regex", {"structured_outputs": None}),
+        ],
+    )
+    def test_the_one_constraint_stands_alone(
+        self, wire: Wire, llm: ChatVLLM, of_the_model: Any, method: Any, sent: Any
+    ) -> None:
+        wire.pieces = called(PAY_TEXT) if method == "function_calling" else said(PAY_TEXT)
+        llm = llm.model_copy(update=of_the_model)
+        with suppress(OutputParserException):  # the answer is not the point
+            schema = "b+" if method == "regex" else Pay
+            llm.with_structured_output(schema, method=method).invoke("Hi")
+        found = {
+            name: wire.last[name].get("type")
+            for name in ("response_format", "structured_outputs")
+            if name in wire.last
+        }
+        assert found == sent
+        assert wire.last.get("structured_outputs") in (None, {"regex": "b+"})
 
     def test_further_fields_are_sent(self, wire: Wire, llm: ChatVLLM) -> None:
         wire.pieces = said("1")
