@@ -73,45 +73,55 @@ def without_yields(
 ) -> BaseTool | Callable[..., Any]:
     """Make a tool of a generator one that returns its result, and leave all others as they are.
 
+    A function may also return a generator. A LangChain tool is asked for what it is alone, which
+    decorators made by `functools.wraps` do not hide.
+
     Args:
         tool: A tool or a function.
     """
     if isinstance(tool, StructuredTool):
         function = tool.func or tool.coroutine
-        made = function and plain(function, tool.name)
-        if made is function:
+        if function is None or not _is_generator(function):
             return tool
+        made = plain(function, tool.name)
         is_async = inspect.iscoroutinefunction(made)
         return tool.model_copy(
             update={"func": None, "coroutine": made} if is_async else {"func": made}
         )
-    if isinstance(tool, BaseTool) or not callable(tool):
+    if isinstance(tool, BaseTool) or not (inspect.isroutine(tool) or _is_generator(tool)):
         return tool
     return plain(tool, getattr(tool, "__name__", "tool"))
 
 
+def _is_generator(function: Any) -> bool:
+    inner = inspect.unwrap(function)
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+
+
 def plain(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Make of a generator function one that returns its result, and leave others as they are.
+    """Make of a function that may give a generator one that returns its result.
 
     Args:
         function: Any function.
         name: The name of the tool.
     """
-    if inspect.isasyncgenfunction(function):
+    inner = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
 
         @wraps(function)
         async def arun(*args: Any, **kwargs: Any) -> Any:
-            return await arun_out(function(*args, **kwargs), name)
+            made = function(*args, **kwargs)
+            made = await made if inspect.isawaitable(made) else made
+            return await arun_out(made, name) if inspect.isasyncgen(made) else made
 
         return arun
-    if inspect.isgeneratorfunction(function):
 
-        @wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            return run_out(function(*args, **kwargs), name)
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        made = function(*args, **kwargs)
+        return run_out(made, name) if inspect.isgenerator(made) else made
 
-        return run
-    return function
+    return run
 
 
 def _progress(call_id: str | None, name: str, data: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import wraps
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -55,6 +56,14 @@ async def ahands_on(to: int) -> AsyncIterator[str]:
     return areturns(to)
 
 
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return inner
+
+
 class Returns(ArtifactTool):
     name: str = "work"
     description: str = "Work."
@@ -79,7 +88,13 @@ KINDS: dict[str, tuple[BaseTool | Callable[..., Any], list[str]]] = {
     "function": (returns, ["one", "two"]),
     "function that only yields": (only_yields, ["one", "done"]),
     "async function": (areturns, ["one", "done"]),
+    "function that returns a generator": (hands_on, ["one", "two"]),
+    "async function that returns a generator": (ahands_on, ["one", "done"]),
+    "function behind a decorator": (logged(returns), ["one", "two"]),
+    "async function behind a decorator": (logged(areturns), ["one", "done"]),
     "tool": (tool(returns), ["one", "two"]),
+    "tool behind a decorator": (tool(logged(returns)), ["one", "two"]),
+    "async tool behind a decorator": (tool(logged(areturns)), ["one", "done"]),
     "async tool": (tool(areturns), ["one", "done"]),
     "artifact_tool": (artifact_tool(returns), ["one", "two"]),
     "async artifact_tool": (artifact_tool(areturns), ["one", "done"]),
