@@ -26,10 +26,13 @@ def guards_seen_from(middleware: AgentMiddleware[Any, Any, Any]) -> frozenset[st
     Returns:
         The names of other middleware with a hook behind the model or around the tools, and
         `interrupt_before` or `interrupt_after` where the agent is to stop there. `None` where no
-        agent is being created.
+        agent is being created, or where a second one that wants to know asks the first its name.
     """
     frame = inspect.currentframe()
+    frame = frame and frame.f_back
     while frame is not None and frame.f_code is not _CREATE_AGENT:
+        if frame.f_code is guards_seen_from.__code__:
+            return None
         frame = frame.f_back
     if frame is None:
         return None

@@ -220,6 +220,22 @@ async def test_a_guard_of_one_agent_guards_all_that_share_the_middleware() -> No
     assert await early_runs(tools, [tools.tool()], eager=own) == []
 
 
+class Renamed(EagerToolMiddleware):
+    """Has another name, so `create_agent` takes both."""
+
+
+@pytest.mark.parametrize("second", [EagerToolMiddleware, Renamed])
+def test_two_of_its_kind_do_not_ask_each_other_for_ever(second: type[EagerToolMiddleware]) -> None:
+    both = [EagerToolMiddleware(read_only=True), second()]
+    if second is Renamed:
+        create_agent(GatedChat(turns=[]), [], middleware=both)
+        assert both[0]._guards == {"Renamed"}
+        assert both[1]._guards == {"EagerToolMiddleware"}
+    else:
+        with pytest.raises(AssertionError, match="duplicate middleware"):
+            create_agent(GatedChat(turns=[]), [], middleware=both)
+
+
 MODES = ("batched", "per_call")
 
 
