@@ -8,20 +8,23 @@ from collections.abc import (
     Callable,
     Generator,
     Iterator,
+    Sequence,
 )
 from contextlib import aclosing, closing, contextmanager
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, ModelProfile
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langchain_protocol.protocol import MessagesData
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
-from langchain_toolstream.schema import tool_schemas
+from langchain_toolstream.schema import check_is_list, tool_schemas
 from langchain_toolstream.vllm._body import Body
 from langchain_toolstream.vllm._chunks import ChunkBuilder
 from langchain_toolstream.vllm._details import add_usage
@@ -254,6 +257,43 @@ class ChatVLLM(VLLMServerSide):
         for output in llm_outputs:
             usage = add_usage(usage, (output or {}).get("token_usage", {}))
         return {"token_usage": usage, "model_name": self.model_name}
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: dict[str, Any] | type | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Tell the model which tools it may call.
+
+        Args:
+            tools: A `ToolSet`, or a list of tools, functions, schemas and their kind.
+            tool_choice: `"auto"`, `"none"`, `"required"` (also `"any"` or `True`), or the name of
+                a tool.
+            strict: Whether arguments are held to the schema while they are written.
+            parallel_tool_calls: Whether one message may make several calls.
+            response_format: The form of an answer without a call.
+            **kwargs: More fields of the request.
+
+        Returns:
+            The model with the tools.
+
+        Raises:
+            TypeError: There is no list of tools, but one tool or something else.
+        """
+        check_is_list(tools)
+        return super().bind_tools(
+            tools,
+            tool_choice=tool_choice,
+            strict=strict,
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format,
+            **kwargs,
+        )
 
     def _payload(
         self,

@@ -511,6 +511,11 @@ NAMED = {"type": "function", "function": {"name": "add"}}
 
 
 class TestTools:
+    @pytest.mark.parametrize(("one", "name"), [(add, "add"), (search, "search")])
+    def test_one_tool_is_no_list_of_tools(self, one: Any, name: str) -> None:
+        with pytest.raises(TypeError, match=rf"A list of tools is needed.* Write \[{name}\]"):
+            ChatVLLM().bind_tools(one)
+
     @pytest.mark.parametrize(
         ("choice", "expected"),
         [
