@@ -86,10 +86,16 @@ def clear_errors(base_url: str, endpoint: str | None = None) -> Iterator[None]:
         raise VLLMTimeoutError(msg, request=error.request) from error
     except openai.APIConnectionError as error:
         reason = error.__cause__ or error
-        msg = (
-            f"Nothing answers at {base_url} ({reason}). Start vLLM there (vllm serve MODEL), or "
-            "set base_url=... or VLLM_API_BASE to where it runs."
-        )
+        if not base_url.startswith(("http://", "https://")):
+            msg = f"base_url={base_url!r} has to begin with http:// or https://, such as http://localhost:8000/v1."
+        elif "SSL" in str(reason) and "WRONG_VERSION_NUMBER" in str(reason):
+            plain = "http" + base_url.removeprefix("https")
+            msg = f"What answers at {base_url} speaks no TLS ({reason}). Set base_url={plain!r}."
+        else:
+            msg = (
+                f"Nothing answers at {base_url} ({reason}). Start vLLM there (vllm serve MODEL), "
+                "or set base_url=... or VLLM_API_BASE to where it runs."
+            )
         raise VLLMConnectionError(message=msg, request=error.request) from error
     except openai.APIStatusError as error:
         raise _of_status(error, base_url, endpoint) from error

@@ -422,8 +422,15 @@ class TestWrongURL:
     async def test_where_no_http_is_spoken(self) -> None:
         llm = ChatVLLM(base_url="ftp://127.0.0.1/v1", model="tiny", max_retries=0)
         for read in READS:
-            with pytest.raises(VLLMConnectionError, match="ftp"):
+            with pytest.raises(VLLMConnectionError, match=r"'ftp.* has to begin with http://"):
                 await read(llm)
+
+    async def test_where_no_tls_is_spoken(self, server: ReplayServer) -> None:
+        llm = ChatVLLM(base_url=server.base_url.replace("http", "https"), max_retries=0)
+        for read in READS:
+            with pytest.raises(VLLMConnectionError, match="speaks no TLS") as raised:
+                await read(llm)
+            assert f"Set base_url={server.base_url!r}." in str(raised.value)
 
 
 @pytest.mark.asyncio(loop_scope="module")
