@@ -98,6 +98,10 @@ class ReplayServer:
         self._port = port
         self._thread: ServerThread | None = None
 
+    def __repr__(self) -> str:
+        """Say where it is."""
+        return f"ReplayServer({'not running' if self._thread is None else self.base_url})"
+
     @property
     def app(self) -> starlette.types.ASGIApp:
         """The ASGI app, to be called or mounted without this server's thread and socket."""

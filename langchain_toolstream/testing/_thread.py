@@ -154,6 +154,10 @@ def _bound_socket(port: int) -> socket.socket:
         if sys.platform != "win32":  # there, the option would let two servers share a port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((HOST, port))
+    except OSError as error:
+        bound.close()
+        msg = f"{error.strerror}: {HOST}:{port}. Give another port, or 0 to let the system choose."
+        raise OSError(error.errno, msg) from error
     except BaseException:
         bound.close()
         raise

@@ -450,10 +450,12 @@ class TestLife:
             port = httpx2.URL(server.base_url).port
             assert port is not None
             second = ReplayServer(port=port)
-            with pytest.raises(OSError, match=r"(?i)address"):
+            with pytest.raises(OSError, match=rf"(?i)address .*:{port}. Give"):
                 second.__enter__()
         with second:
             assert second.base_url == f"http://127.0.0.1:{port}/v1"
+            assert repr(second) == f"ReplayServer({second.base_url})"
+        assert repr(second) == "ReplayServer(not running)"
 
     async def test_a_failure_to_start_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def startup(self: uvicorn.Server, sockets: object = None) -> None:
