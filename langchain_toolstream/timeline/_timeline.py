@@ -77,6 +77,9 @@ class Timeline:
         """
         return draw_svg(self._run, max(width, 400))
 
+    def __repr__(self) -> str:
+        return f"Timeline({len(self._run.calls)} calls, {self._run.end:.2f} s)"
+
     def __str__(self) -> str:
         return self.to_text()
 

@@ -113,6 +113,10 @@ def test_a_run_is_drawn_as_an_image_that_is_always_the_same() -> None:
     assert bars.count("path") == 3 + 1
 
 
+def test_its_repr_is_short() -> None:
+    assert repr(drawn(RUN)) == "Timeline(3 calls, 4.00 s)"
+
+
 def test_the_bars_stand_where_the_times_are() -> None:
     rects = [one for one in image(drawn(RUN)).iter() if one.tag.endswith("rect")]
     titles = {
