@@ -193,8 +193,8 @@ class PartialToolsParser(ToolsParser[Any]):
         kinds = [follow(self._kind(name), steps) for name in names]
         if not any(kind is not None and fits(kind) for kind in kinds):
             msg = (
-                f"No {what} that can be shown while it is written stands at {format_path(steps)} "
-                f"in the arguments of {', '.join(map(repr, names)) or 'no tool'}."
+                f"The arguments of {', '.join(map(repr, names)) or 'no tool'} have no {what} at "
+                f"{format_path(steps)} that can be shown while it is written."
             )
             raise ValueError(msg)
         return steps
