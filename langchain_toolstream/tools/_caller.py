@@ -126,9 +126,9 @@ class Caller:
     ) -> ToolMessage:
         artifacts = state.artifacts or self.artifacts(config)
         if artifacts is None:
-            return _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
+            return _answer(call, _invoke(tool, call, config, **kwargs))
         with given(artifacts.fetch(call["args"]) if tool.name in self._takers else None):
-            message = _answer(call, tool.invoke(call, _for_call(config, call), **kwargs))
+            message = _answer(call, _invoke(tool, call, config, **kwargs))
         return message if state.is_dropped else artifacts.keep(message)
 
     async def _ainvoke(
@@ -347,6 +347,19 @@ def _taken_back(call: ToolCall, state: Running) -> ToolMessage | None:
     if error is None:
         return None
     return error_message(call, INVALID_CALL_TEMPLATE.format(error=error))
+
+
+def _invoke(tool: BaseTool, call: ToolCall, config: RunnableConfig | None, **kwargs: Any) -> Any:
+    try:
+        return tool.invoke(call, _for_call(config, call), **kwargs)
+    except NotImplementedError as error:
+        if isinstance(tool, StructuredTool | Tool) and tool.func is None:
+            msg = (
+                f"The tool {tool.name!r} is a coroutine function, which needs an async chain: "
+                "use ainvoke or astream."
+            )
+            raise NotImplementedError(msg) from error
+        raise
 
 
 def _is_sync(tool: BaseTool) -> bool:

@@ -177,6 +177,9 @@ def _is_invalid(call: Call) -> bool:
 
 
 def as_calls(calls: Any) -> list[Call]:
+    if isinstance(calls, dict) and "args" in calls:
+        msg = "ToolSet.map() runs lists of tool calls, got one call. Write [call], or use invoke()."
+        raise TypeError(msg)
     if not isinstance(calls, list | tuple):
         msg = f"ToolSet.map() runs lists of tool calls, got {type(calls).__name__}. {_ROAD}"
         raise TypeError(msg)
@@ -195,7 +198,8 @@ def check_is_call(call: Any) -> None:
         TypeError: It is something else.
     """
     if not isinstance(call, dict):
-        msg = f"A tool call is a dict, got {type(call).__name__}. {_ROAD}"
+        road = "One list of calls is run by tools.map()." if isinstance(call, list) else _ROAD
+        msg = f"A tool call is a dict, got {type(call).__name__}. {road}"
         raise TypeError(msg)
     if missing := [key for key in ("name", "args", "id") if key not in call]:
         shown = f"there is no {missing[0]!r} in {list(call)}"

@@ -103,7 +103,8 @@ def check_names(what: str, names: Iterable[str], tools: Mapping[str, BaseTool]) 
         ValueError: A name is no tool's.
     """
     if unknown := sorted(map(str, set(names) - tools.keys())):
-        msg = f"{what} names no tool of this set: {', '.join(map(repr, unknown))}."
+        wrong, known = (", ".join(map(repr, some)) for some in (unknown, tools))
+        msg = f"{what} names no tool of this set: {wrong}. Its tools: {known or 'none'}."
         raise ValueError(msg)
 
 

@@ -15,13 +15,20 @@ def names_in(read_only: ReadOnly) -> frozenset[str]:
         read_only: What the caller says; names may come in anything that can be iterated over once.
 
     Raises:
-        TypeError: It is one name, or nothing that says who is read-only.
+        TypeError: It is one name, or has something else than names, or says of no one that it is
+            read-only.
     """
     if isinstance(read_only, str):
         msg = f"read_only takes a list of names, not one name: [{read_only!r}]."
         raise TypeError(msg)
     if isinstance(read_only, Iterable):
-        return frozenset(read_only)
+        names = tuple(read_only)
+        for name in names:
+            if not isinstance(name, str):
+                called = getattr(name, "name", None) or getattr(name, "__name__", name)
+                msg = f"read_only takes names of tools, not tools: write {called!r}."
+                raise TypeError(msg)
+        return frozenset(names)
     if not (isinstance(read_only, bool) or callable(read_only)):
         msg = f"read_only takes True, names or a predicate on the tool, got {read_only!r}."
         raise TypeError(msg)

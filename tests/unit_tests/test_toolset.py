@@ -140,6 +140,25 @@ class TestMistakes:
         with pytest.raises(TypeError, match="read_only takes True, names or a predicate"):
             ToolSet([add], read_only=read_only)
 
+    def test_many_calls_without_map(self) -> None:
+        calls: Any = [good("1", "add", a=1, b=2)]
+        with pytest.raises(TypeError, match=r"got list. One list of calls is run by tools.map\(\)"):
+            ToolSet([add]).invoke(calls)
+
+    def test_one_call_with_map(self) -> None:
+        call: Any = good("1", "add", a=1, b=2)
+        with pytest.raises(TypeError, match=r"got one call. Write \[call\]"):
+            ToolSet([add]).map().invoke(call)
+
+    def test_a_coroutine_function_in_a_sync_chain(self) -> None:
+        tools = ToolSet([greet])
+        (message,) = tools.map().invoke([good("1", "greet")])
+        assert message.status == "error"
+        assert "'greet' is a coroutine function" in message.text
+        assert "use ainvoke or astream" in message.text
+        with pytest.raises(NotImplementedError, match="'greet' is a coroutine function"):
+            ToolSet([greet], handle_tool_errors=False).invoke(good("1", "greet"))
+
     @pytest.mark.parametrize("order", ["x", None, 1])
     def test_in_the_order(self, order: Any) -> None:
         with pytest.raises(ValueError, match="order is one of 'completed', 'called', got"):
@@ -496,6 +515,12 @@ class TestWhoIsReadOnly:
         """A misspelt name would otherwise quietly make everything slow."""
         with pytest.raises(ValueError, match="'nope'"):
             ToolSet([add], read_only=kind(["add", "nope"]))
+
+    @pytest.mark.parametrize("one", [add, search])
+    def test_tools_are_no_names(self, one: Any) -> None:
+        name = "add" if one is add else "search"
+        with pytest.raises(TypeError, match=f"takes names of tools, not tools: write '{name}'"):
+            ToolSet([add, search], read_only=[one])
 
     def test_one_text_is_no_list_of_names(self) -> None:
         with pytest.raises((TypeError, ValueError), match="read_only"):
