@@ -94,14 +94,15 @@ class Matcher:
             ),
             key=lambda entry: entry[:2],
         )[:_NEAREST]
+        said = f", {asked.messages[-1][1][:_SHOWN]!r}" if asked.messages else ""
         parts = [
-            f"No recording answers this request. Of {len(self._by_id)}, {len(self._asked)} have a "
-            "request to compare with" + (", the nearest are:" if ranked else ".")
+            f"No recording answers this request{said}. Of {len(self._by_id)}, {len(self._asked)} "
+            "have a request to compare with" + (", the nearest are:" if ranked else ".")
         ]
         parts += [f"[{name}] {'; '.join(reasons)}." for _, _, name, reasons in ranked]
         if self._by_id:
             parts.append("Any of them can be chosen by its id as `model`.")
-        return " ".join(parts)
+        return "\n".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

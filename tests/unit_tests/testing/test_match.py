@@ -173,7 +173,10 @@ def test_why_nothing_answers() -> None:
         ]
     )
     message = matcher.explain(asked("What is 3 * 12?", tools=tools("add")))
-    assert "Of 12, 11 have a request to compare with, the nearest are: [near] " in message
+    assert message.startswith(
+        "No recording answers this request, 'What is 3 * 12?'. "
+        "Of 12, 11 have a request to compare with, the nearest are:\n[near] "
+    )
     assert (
         "[near] its message 1 is user 'What is 3 * 13?', the request's is user 'What is 3 * 12?'."
     ) in message
