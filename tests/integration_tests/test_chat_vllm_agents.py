@@ -177,7 +177,8 @@ async def test_chat_openai_runs_the_cut_call(server: ReplayServer) -> None:
     name = "cut in a later argument"
     records, beside = Records(), Records()
     await stream(agent_of(server, name, records), "messages")
-    llm = ChatOpenAI(base_url=server.base_url, api_key="none", model=name)
+    one_loop = {"Connection": "close"}  # langchain-openai's pool outlives this test's event loop
+    llm = ChatOpenAI(base_url=server.base_url, api_key="none", model=name, default_headers=one_loop)
     await stream(create_agent(llm, [beside.tool]), "messages")
     assert records.deleted == []
     assert beside.deleted == ["logs/tmp, False"]

@@ -38,6 +38,9 @@ TWO_CALLS = BY_ID["auto_2calls"]
 LONG = BY_ID["auto_truncated_in_args"]
 END = chunk(finish_reason="tool_calls")
 
+# langchain-openai keeps one pool of connections for all event loops; none is to outlive its own.
+ONE_LOOP = {"Connection": "close"}
+
 
 class Runs:
     """Tools that count how often they ran, by their arguments."""
@@ -230,7 +233,9 @@ class TestSideEffects:
     async def test_chat_openai_runs_the_cut_call(self, server: ReplayServer) -> None:
         """What is to be prevented: langchain-core's sum completes what `max_tokens` cut."""
         runs = Runs(read_only=False)
-        beside = ChatOpenAI(base_url=server.base_url, api_key="none", model=LONG.id)
+        beside = ChatOpenAI(
+            base_url=server.base_url, api_key="none", model=LONG.id, default_headers=ONE_LOOP
+        )
         message = total(beside.bind_tools(runs.tools).stream(QUESTION))
         for call in message.tool_calls:
             runs.tools.invoke(call)
@@ -322,7 +327,13 @@ class TestBehindChatOpenAI:
         messages: Messages = []
         with ReplayServer([Recording(id="cut", body=wire)]) as server:
             # `invoke` adds up the chunks of a stream, too.
-            llm = ChatOpenAI(base_url=server.base_url, api_key="none", model="cut", streaming=True)
+            llm = ChatOpenAI(
+                base_url=server.base_url,
+                api_key="none",
+                model="cut",
+                streaming=True,
+                default_headers=ONE_LOOP,
+            )
             with pytest.raises(IncompleteStreamError) if raises else nullcontext():
                 await road(
                     llm.bind_tools(runs.tools) | ToolStreamParser(runs.tools) | runs.tools.map(),
