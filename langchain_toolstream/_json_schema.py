@@ -176,10 +176,6 @@ class _Compiler:
         )
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str)
-
-
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 
 

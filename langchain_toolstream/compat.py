@@ -20,8 +20,9 @@ from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
 from langchain_toolstream._growth import UNKNOWN, Growth
-from langchain_toolstream._kinds import ANY, Kind, Scope
+from langchain_toolstream._kinds import ANY, Kind
 from langchain_toolstream._messages import MessageEvents
+from langchain_toolstream._scope import Scope
 from langchain_toolstream._steps import Reading, StreamStep
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.errors import JSONStreamError

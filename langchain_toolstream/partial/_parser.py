@@ -8,7 +8,8 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from langchain_toolstream._kinds import Kind, Scope, follow
+from langchain_toolstream._kinds import Kind, follow
+from langchain_toolstream._scope import Scope
 from langchain_toolstream._tools_parser import ToolsParser
 from langchain_toolstream.core.calls import unknown_tool
 from langchain_toolstream.core.errors import JSONPath, format_path

@@ -157,7 +157,6 @@ class _Reading(Reading[Any]):
         self._include_raw = include_raw
         self._pieces: list[str] = []
         self._finish_reason: str | None = None
-        self._called: list[str] = []
         self._wrong: list[str] = []
 
     def feed(self, message: AIMessage) -> list[Any]:

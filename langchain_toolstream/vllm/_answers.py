@@ -16,7 +16,8 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 from typing_extensions import is_typeddict
 
 from langchain_toolstream._json_schema import json_schema_validator, linear_pattern
-from langchain_toolstream._kinds import Kind, Scope
+from langchain_toolstream._kinds import Kind
+from langchain_toolstream._scope import Scope
 from langchain_toolstream.schema import describe
 
 _HOLDERS = ("parameters", "schema", "input_schema")
