@@ -1,13 +1,16 @@
 """The half of `ChatVLLM` that writes requests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import SecretStr, model_validator
 
+from langchain_toolstream.schema import check_is_list
 from langchain_toolstream.vllm._fields import FIELDS, NOT_STREAMED, VLLMFields, on_the_wire
 from langchain_toolstream.vllm._guided import GUIDED, translate_guided
 from langchain_toolstream.vllm._history import assistant_turn
@@ -91,6 +94,43 @@ class VLLMRequests(VLLMFields, BaseChatOpenAI):
         body |= translate_guided(given)
         known = {name: body.pop(name) for name in FIELDS}
         return body | on_the_wire(VLLMFields.model_validate(known))
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: dict[str, Any] | type | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Tell the model which tools it may call.
+
+        Args:
+            tools: A `ToolSet`, or a list of tools, functions, schemas and their kind.
+            tool_choice: `"auto"`, `"none"`, `"required"` (also `"any"` or `True`), or the name of
+                a tool.
+            strict: Whether arguments are held to the schema while they are written.
+            parallel_tool_calls: Whether one message may make several calls.
+            response_format: The form of an answer without a call.
+            **kwargs: More fields of the request.
+
+        Returns:
+            The model with the tools.
+
+        Raises:
+            TypeError: There is no list of tools, but one tool or something else.
+        """
+        check_is_list(tools)
+        return super().bind_tools(
+            tools,
+            tool_choice=tool_choice,
+            strict=strict,
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format,
+            **kwargs,
+        )
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any

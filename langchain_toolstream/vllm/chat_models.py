@@ -2,39 +2,28 @@
 
 import os
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
-    Generator,
     Iterator,
-    Sequence,
 )
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.language_models import LangSmithParams, ModelProfile
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
 from langchain_protocol.protocol import MessagesData
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 
-from langchain_toolstream.core.errors import StreamInterruptedError
-from langchain_toolstream.core.events import Event
-from langchain_toolstream.schema import check_is_list, tool_schemas
-from langchain_toolstream.vllm._body import Body
 from langchain_toolstream.vllm._chunks import ChunkBuilder
 from langchain_toolstream.vllm._details import add_usage
+from langchain_toolstream.vllm._exchange import VLLMExchange, reading_of
 from langchain_toolstream.vllm._protocol import ProtocolBuilder
-from langchain_toolstream.vllm._reading import PROVIDER, Reading
-from langchain_toolstream.vllm._reads import ReadAhead, areads, idle_timeout, reads
-from langchain_toolstream.vllm._refusals import clear_errors, public_url
-from langchain_toolstream.vllm._request import token_limit, unstreamed
-from langchain_toolstream.vllm._server import ONE_LOOP, VLLMServerSide
-from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
+from langchain_toolstream.vllm._reading import PROVIDER
+from langchain_toolstream.vllm._refusals import public_url
+from langchain_toolstream.vllm._request import unstreamed
 
 DEFAULT_BASE = "http://localhost:8000/v1"
 """Where `vllm serve` listens when it is not told otherwise."""
@@ -43,7 +32,7 @@ NO_KEY = "EMPTY"
 """What vLLM's users send where no key is wanted: the SDK insists on one."""
 
 
-class ChatVLLM(VLLMServerSide):
+class ChatVLLM(VLLMExchange):
     """Chat model served by vLLM, with tool calls that are calls.
 
     Setup:
@@ -194,15 +183,6 @@ class ChatVLLM(VLLMServerSide):
     stream_usage: bool | None = True
     """Whether to ask for the usage of tokens when streaming."""
 
-    coalesce: bool = True
-    """Whether deltas that are ready together leave as one chunk.
-
-    None of them waits for another, and the sum is the same. It counts where a consumer is slower
-    than the server, and costs least when it does. `False`: one chunk for each event of the server
-    that tells anything. Sync, there is one chunk for each HTTP chunk, mostly one event, either way:
-    only an event loop can tell what is ready without waiting for it.
-    """
-
     use_responses_api: bool | None = False
 
     @property
@@ -258,43 +238,6 @@ class ChatVLLM(VLLMServerSide):
             usage = add_usage(usage, (output or {}).get("token_usage", {}))
         return {"token_usage": usage, "model_name": self.model_name}
 
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: dict[str, Any] | str | bool | None = None,
-        strict: bool | None = None,
-        parallel_tool_calls: bool | None = None,
-        response_format: dict[str, Any] | type | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Tell the model which tools it may call.
-
-        Args:
-            tools: A `ToolSet`, or a list of tools, functions, schemas and their kind.
-            tool_choice: `"auto"`, `"none"`, `"required"` (also `"any"` or `True`), or the name of
-                a tool.
-            strict: Whether arguments are held to the schema while they are written.
-            parallel_tool_calls: Whether one message may make several calls.
-            response_format: The form of an answer without a call.
-            **kwargs: More fields of the request.
-
-        Returns:
-            The model with the tools.
-
-        Raises:
-            TypeError: There is no list of tools, but one tool or something else.
-        """
-        check_is_list(tools)
-        return super().bind_tools(
-            tools,
-            tool_choice=tool_choice,
-            strict=strict,
-            parallel_tool_calls=parallel_tool_calls,
-            response_format=response_format,
-            **kwargs,
-        )
-
     def _payload(
         self,
         messages: list[BaseMessage],
@@ -324,7 +267,7 @@ class ChatVLLM(VLLMServerSide):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = _reading(payload)
+        reading = reading_of(payload)
         builder = ChunkBuilder(reading)
         for events in self._read(payload, reading):
             for chunk in builder.build(events):
@@ -342,7 +285,7 @@ class ChatVLLM(VLLMServerSide):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = _reading(payload)
+        reading = reading_of(payload)
         builder = ChunkBuilder(reading)
         async with aclosing(self._aread(payload, reading)) as batches:
             async for events in batches:
@@ -361,7 +304,7 @@ class ChatVLLM(VLLMServerSide):
         **kwargs: Any,
     ) -> Iterator[MessagesData]:
         payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = _reading(payload, passed=True)
+        reading = reading_of(payload, passed=True)
         builder = ProtocolBuilder(reading, run_id=run_manager.run_id if run_manager else None)
         with closing(self._read(payload, reading)) as batches:
             for events in batches:
@@ -377,7 +320,7 @@ class ChatVLLM(VLLMServerSide):
         **kwargs: Any,
     ) -> AsyncIterator[MessagesData]:
         payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = _reading(payload, passed=True)
+        reading = reading_of(payload, passed=True)
         builder = ProtocolBuilder(reading, run_id=run_manager.run_id if run_manager else None)
         async with aclosing(self._aread(payload, reading)) as batches:
             async for events in batches:
@@ -394,7 +337,7 @@ class ChatVLLM(VLLMServerSide):
         **kwargs: Any,
     ) -> ChatResult:
         payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = _reading(payload)
+        reading = reading_of(payload)
         for _ in self._read(payload, reading):
             pass
         return reading.result()
@@ -409,73 +352,7 @@ class ChatVLLM(VLLMServerSide):
         **kwargs: Any,
     ) -> ChatResult:
         payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = _reading(payload)
+        reading = reading_of(payload)
         async for _ in self._aread(payload, reading):
             pass
         return reading.result()
-
-    def _read(
-        self, payload: dict[str, Any], reading: Reading
-    ) -> Generator[list[tuple[int, Event]]]:
-        self._ensure_sync_client_available()
-        base_url = str(self.openai_api_base)
-        with _partial_message(reading), clear_errors(base_url):
-            if not payload["model"]:
-                payload["model"] = self._name_model()
-            with self.client.with_streaming_response.create(**payload) as answer:
-                response = answer.http_response
-                body = Body(response.headers, reading, coalesce=self.coalesce)
-                silence = self.stream_chunk_timeout if payload["stream"] else None
-                with (
-                    idle_timeout(response, reading, payload["model"], silence),
-                    closing(reads(response, silence=silence)) as pieces,
-                ):
-                    for data in pieces:
-                        yield from body.feed(data)
-                        if reading.done:
-                            break
-                yield body.close(response, base_url)
-
-    async def _aread(
-        self, payload: dict[str, Any], reading: Reading
-    ) -> AsyncGenerator[list[tuple[int, Event]]]:
-        base_url = str(self.openai_api_base)
-        with _partial_message(reading), clear_errors(base_url):
-            if not payload["model"]:
-                payload["model"] = await self._aname_model()
-            headers = {**ONE_LOOP, **(payload.pop("extra_headers", None) or {})}
-            async with self.async_client.with_streaming_response.create(
-                **payload, extra_headers=headers
-            ) as answer:
-                response = answer.http_response
-                body = Body(response.headers, reading, coalesce=self.coalesce)
-                silence = self.stream_chunk_timeout if payload["stream"] else None
-                with idle_timeout(response, reading, payload["model"], silence):
-                    async with ReadAhead(areads(response), silence=silence) as ahead:
-                        while data := await ahead.take():
-                            received = reading.received
-                            for events in body.feed(data):
-                                yield events
-                            if reading.done:
-                                break
-                            if reading.received > received:
-                                ahead.heard()
-                yield body.close(response, base_url)
-
-
-def _reading(payload: dict[str, Any], *, passed: bool = False) -> Reading:
-    # vLLM takes two tools of one name; the last one decides.
-    tools = {str(tool.get("function", tool).get("name")): tool for tool in payload.get("tools", ())}
-    # Tools convert what a model writes ("3" for an integer), so that is no reason to refuse here.
-    schemas = tool_schemas(tools.values(), coerce=True) if tools else None
-    hides = payload.get("extra_body", {}).get("include_reasoning") is False
-    return Reading(schemas, max_tokens=token_limit(payload), passed=passed, hides_reasoning=hides)
-
-
-@contextmanager
-def _partial_message(reading: Reading) -> Iterator[None]:
-    try:
-        yield
-    except (StreamInterruptedError, VLLMEmptyOutputError) as error:
-        error.partial_message = reading.abort(str(error))
-        raise
