@@ -90,10 +90,6 @@ async def serve_page(base_url: str, *, live: bool = False) -> AsyncIterator[str]
         finally:
             server.should_exit = True
             await task
-            # A connection that was being accepted meanwhile is not among those that it ended.
-            for connection in [*server.server_state.connections]:
-                connection.transport.abort()
-            await asyncio.sleep(0)
 
 
 @asynccontextmanager

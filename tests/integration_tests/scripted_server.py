@@ -19,9 +19,9 @@ GREETING = "Hello! How can I help you today?"
 
 
 @contextmanager
-def serve_scripted() -> Iterator[str]:
+def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Run a server until the end of the block; yields its URL for OpenAI clients."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -36,7 +36,9 @@ class _Refused(Exception):  # noqa: N818 - a word of the protocol, not a failure
     """The request is one to which vLLM answers 400."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Scripted(BaseHTTPRequestHandler):
+    """Answers by rule."""
+
     def do_GET(self) -> None:
         cards = [{"id": name, "object": "model", "owned_by": "vllm"} for name in MODELS]
         self._send(200, "application/json", _json({"object": "list", "data": cards}))

@@ -6,14 +6,12 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from langchain_toolstream.cli import _parser, main
 from langchain_toolstream.testing import (
@@ -22,6 +20,7 @@ from langchain_toolstream.testing import (
     bundled_recordings,
     load_recordings,
 )
+from tests.integration_tests.scripted_server import Scripted, serve
 from tests.unit_tests.vllm.wire import body, chunk, part
 
 QUESTION = "What is 3 * 12? Also, what is 11 + 49?"
@@ -367,39 +366,18 @@ def test_a_reader_that_leaves_ends_the_run_in_silence(server: ReplayServer) -> N
         assert process.wait(50) == 141
 
 
+class NoModel(Scripted):
+    @override
+    def do_GET(self) -> None:
+        self._send(200, "application/json", b'{"object": "list", "data": []}')
+
+
 def test_a_server_without_a_model_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with serve_nothing() as url:
+    with serve(NoModel) as url:
         code, _, err = command(capsys, "run", "Hi", "--base-url", url)
     assert (code, err) == (2, f"toolstream: {url} lists no model; name one with --model.\n")
-
-
-@contextmanager
-def serve_nothing() -> Iterator[str]:
-    """A server that has no model."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = b'{"object": "list", "data": []}'
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page)
-
-        def log_message(self, *_: object) -> None:
-            """Stay silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_on_a_terminal_the_calls_are_a_table(server: ReplayServer, here: Path) -> None:

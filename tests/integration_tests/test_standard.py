@@ -17,7 +17,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_toolstream import ChatVLLM
 from scripts.vllm_cpu.server import VLLMServer
-from tests.integration_tests.scripted_server import serve_scripted
+from tests.integration_tests.scripted_server import Scripted, serve
 
 QUESTION = "What is 3 * 12?"
 
@@ -53,7 +53,7 @@ class Standard(ChatModelIntegrationTests):
 
 @pytest.fixture(scope="module")
 def scripted() -> Iterator[str]:
-    with serve_scripted() as base_url:
+    with serve(Scripted) as base_url:
         yield base_url
 
 
