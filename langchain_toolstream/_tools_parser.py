@@ -44,7 +44,7 @@ class ToolsParser(StreamStep[Out], BaseTransformOutputParser[Out], Generic[Out])
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Look at the tools again."""
         super().__setstate__(state)
-        self.model_post_init(None)
+        self.model_post_init(None)  # by which pydantic makes the private attributes
         self._schemas = None if self.tools is None else tool_schemas(self.tools)
 
     @abstractmethod
