@@ -1,11 +1,11 @@
 """Streamed tool calls from vLLM for LangChain."""
 
-from langchain_toolstream._streamed import Streamed
 from langchain_toolstream.consume import ToolEvents, tool_events
 from langchain_toolstream.core.errors import CallRevokedError
 from langchain_toolstream.frontend import AI_SDK_HEADERS, to_ag_ui, to_ai_sdk, to_sse
-from langchain_toolstream.parser import ToolCallError, ToolStreamParser
-from langchain_toolstream.partial import PartialToolsParser, ToolCallView
+from langchain_toolstream.parsers.partial import PartialToolsParser, ToolCallView
+from langchain_toolstream.parsers.tool_stream import ToolCallError, ToolStreamParser
+from langchain_toolstream.schema.streamed import Streamed
 from langchain_toolstream.timeline import Timeline
 from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool
 from langchain_toolstream.vllm import (

@@ -19,11 +19,6 @@ from langchain_core.output_parsers.openai_tools import make_invalid_tool_call
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
-from langchain_toolstream._growth import UNKNOWN, Growth
-from langchain_toolstream._kinds import ANY, Kind
-from langchain_toolstream._messages import MessageEvents
-from langchain_toolstream._scope import Scope
-from langchain_toolstream._steps import Reading, StreamStep
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.events import (
@@ -34,8 +29,13 @@ from langchain_toolstream.core.events import (
     ToolCallStart,
 )
 from langchain_toolstream.core.json import JSONEvent, JSONStream
-from langchain_toolstream.parser import ToolCallError
-from langchain_toolstream.schema import ToolSchema
+from langchain_toolstream.parsers.tool_stream import ToolCallError
+from langchain_toolstream.schema.tool_schema import ToolSchema
+from langchain_toolstream.streams.messages import MessageEvents
+from langchain_toolstream.streams.steps import Reading, StreamStep
+from langchain_toolstream.views.growing_value import UNKNOWN, Growth
+from langchain_toolstream.views.places import ANY, Kind
+from langchain_toolstream.views.schema_places import Scope
 
 __all__ = [
     "JsonOutputKeyToolsParser",

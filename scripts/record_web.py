@@ -8,7 +8,7 @@ import asyncio
 
 from docs.examples.web.app import EXAMPLES, RECORDINGS, make_chain
 from langchain_toolstream import ChatVLLM
-from langchain_toolstream.cli._record import Recorder
+from langchain_toolstream.cli.record import Recorder
 from langchain_toolstream.testing import Recording, save_recordings
 from scripts.vllm_cpu.server import serve
 

@@ -9,7 +9,7 @@ except ImportError as error:
     )
     raise ImportError(msg) from error
 
-from langchain_toolstream.agents._middleware import EagerToolMiddleware
+from langchain_toolstream.agents.middleware import EagerToolMiddleware
 
 __all__ = ["EagerToolMiddleware"]
 

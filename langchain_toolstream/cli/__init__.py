@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
-from langchain_toolstream.cli._usage import UsageError, printable
+from langchain_toolstream.cli.usage import UsageError, printable
 from langchain_toolstream.core.errors import ToolStreamError
 from langchain_toolstream.vllm import VLLMError
 
 if TYPE_CHECKING:
-    from langchain_toolstream.cli._view import Kind
+    from langchain_toolstream.cli.view import Kind
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run_run(arguments: argparse.Namespace) -> int:
-    from langchain_toolstream.cli._run import run  # noqa: PLC0415
+    from langchain_toolstream.cli.run import run  # noqa: PLC0415
 
     return await run(
         arguments.prompt,
@@ -84,7 +84,7 @@ async def _run_run(arguments: argparse.Namespace) -> int:
 
 
 async def _run_replay(arguments: argparse.Namespace) -> int:
-    from langchain_toolstream.cli._run import replay  # noqa: PLC0415
+    from langchain_toolstream.cli.run import replay  # noqa: PLC0415
 
     return await replay(
         arguments.file,
@@ -98,7 +98,7 @@ async def _run_replay(arguments: argparse.Namespace) -> int:
 
 
 async def _run_demo(arguments: argparse.Namespace) -> int:
-    from langchain_toolstream.cli._demo import demo  # noqa: PLC0415
+    from langchain_toolstream.cli.demo import demo  # noqa: PLC0415
 
     return await demo(
         base_url=arguments.base_url,
@@ -111,7 +111,7 @@ async def _run_demo(arguments: argparse.Namespace) -> int:
 
 
 async def _run_doctor(arguments: argparse.Namespace) -> int:
-    from langchain_toolstream.cli._doctor import doctor  # noqa: PLC0415
+    from langchain_toolstream.cli.doctor import doctor  # noqa: PLC0415
 
     return await doctor(
         arguments.url, model=arguments.model, as_json=arguments.json, timeout=arguments.timeout

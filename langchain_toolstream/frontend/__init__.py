@@ -4,8 +4,8 @@ Each protocol is a writer, which takes events and returns what goes on the wire,
 them all.
 """
 
-from langchain_toolstream.frontend._ag_ui import to_ag_ui
-from langchain_toolstream.frontend._ai_sdk import AI_SDK_HEADERS, to_ai_sdk
-from langchain_toolstream.frontend._sse import to_sse
+from langchain_toolstream.frontend.ag_ui import to_ag_ui
+from langchain_toolstream.frontend.ai_sdk import AI_SDK_HEADERS, to_ai_sdk
+from langchain_toolstream.frontend.sse import to_sse
 
 __all__ = ["AI_SDK_HEADERS", "to_ag_ui", "to_ai_sdk", "to_sse"]

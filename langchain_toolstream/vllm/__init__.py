@@ -1,7 +1,5 @@
 """The chat model for vLLM, and all that only vLLM needs."""
 
-from langchain_toolstream.vllm._fields import RepetitionDetection, StructuredOutputs
-from langchain_toolstream.vllm._server import VLLMModelCard
 from langchain_toolstream.vllm.chat_models import ChatVLLM
 from langchain_toolstream.vllm.errors import (
     VLLMAuthenticationError,
@@ -20,6 +18,8 @@ from langchain_toolstream.vllm.errors import (
     VLLMStreamError,
     VLLMTimeoutError,
 )
+from langchain_toolstream.vllm.request.fields import RepetitionDetection, StructuredOutputs
+from langchain_toolstream.vllm.server import VLLMModelCard
 
 __all__ = [
     "ChatVLLM",

@@ -17,13 +17,13 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_protocol.protocol import MessagesData
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 
-from langchain_toolstream.vllm._chunks import ChunkBuilder
-from langchain_toolstream.vllm._details import add_usage
-from langchain_toolstream.vllm._exchange import VLLMExchange, reading_of
-from langchain_toolstream.vllm._protocol import ProtocolBuilder
-from langchain_toolstream.vllm._reading import PROVIDER
-from langchain_toolstream.vllm._refusals import public_url
-from langchain_toolstream.vllm._request import unstreamed
+from langchain_toolstream.vllm.output.chunks import ChunkBuilder
+from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
+from langchain_toolstream.vllm.refusals import public_url
+from langchain_toolstream.vllm.request.payload import unstreamed
+from langchain_toolstream.vllm.response.answer import PROVIDER
+from langchain_toolstream.vllm.response.details import add_usage
+from langchain_toolstream.vllm.response.exchange import VLLMExchange, reading_of
 
 DEFAULT_BASE = "http://localhost:8000/v1"
 """Where `vllm serve` listens when it is not told otherwise."""

@@ -11,7 +11,7 @@ from langchain_core.output_parsers import StrOutputParser
 
 from langchain_toolstream import ChatVLLM, RepetitionDetection, StructuredOutputs
 from langchain_toolstream.testing import Recording, ReplayServer
-from langchain_toolstream.vllm._fields import FIELDS
+from langchain_toolstream.vllm.request.fields import FIELDS
 from tests.integration_tests.chat import QUESTION, chat, total
 from tests.unit_tests.vllm.wire import body, chunk, part, usage
 

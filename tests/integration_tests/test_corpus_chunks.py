@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from langchain_toolstream.core.errors import StreamInterruptedError
-from langchain_toolstream.schema import tool_schemas
+from langchain_toolstream.schema.tool_schema import tool_schemas
 from langchain_toolstream.testing import Recording
 from langchain_toolstream.vllm import VLLMEmptyOutputError
-from langchain_toolstream.vllm._body import Body
-from langchain_toolstream.vllm._chunks import ChunkBuilder
-from langchain_toolstream.vllm._reading import Reading
+from langchain_toolstream.vllm.output.chunks import ChunkBuilder
+from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.body import Body
 from tests.integration_tests.test_corpus import FILES, ended_quietly, records
-from tests.unit_tests.vllm.test_body import told
-from tests.unit_tests.vllm.test_reading import as_streamed
+from tests.unit_tests.vllm.response.test_answer import as_streamed
+from tests.unit_tests.vllm.response.test_body import told
 
 
 def cut(wire: bytes, seed: str) -> Iterator[bytes]:

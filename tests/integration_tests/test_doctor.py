@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from langchain_toolstream.cli import main
-from langchain_toolstream.cli._doctor._answer import Answer, AnswerReader
-from langchain_toolstream.cli._doctor._parsers import (
+from langchain_toolstream.cli.doctor.answer import Answer, AnswerReader
+from langchain_toolstream.cli.doctor.parsers import (
     PARSERS,
     ToolCallParser,
     find_markup,
     readers,
 )
-from langchain_toolstream.cli._doctor._probes import ProbeName, make_probe
-from langchain_toolstream.cli._doctor._which import Evidence
+from langchain_toolstream.cli.doctor.probes import ProbeName, make_probe
+from langchain_toolstream.cli.doctor.which import Evidence
 from langchain_toolstream.testing import Recording, ReplayServer
 from scripts.vllm_cpu.server import INSTALLED, VLLMServer, serve
 from tests.unit_tests.cli.answers import ADD, MULTIPLY, POEM

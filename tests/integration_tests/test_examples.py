@@ -79,4 +79,4 @@ def test_example_runs(
 def test_there_are_examples() -> None:
     with_examples = {name for name, parts in examples() if parts}
     assert "README.md" in with_examples
-    assert "langchain_toolstream/parser.py:ToolStreamParser" in with_examples
+    assert "langchain_toolstream/parsers/tool_stream.py:ToolStreamParser" in with_examples

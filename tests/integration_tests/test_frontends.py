@@ -32,7 +32,7 @@ from langchain_toolstream import (
 from langchain_toolstream.core.events import ToolEvent
 from langchain_toolstream.testing import Recording, ReplayServer, bundled_recordings
 from tests.integration_tests.chat import QUESTION, chain, chat, echo_tools
-from tests.unit_tests.test_frontend import STREAMS, Source
+from tests.unit_tests.frontend.test_frontend import STREAMS, Source
 
 CLIENTS = Path(__file__).parent / "npm"
 MISSING = "The clients come from npm, and it is not installed."

@@ -30,8 +30,8 @@ from langchain_toolstream import (
     ToolSet,
     ToolStreamParser,
 )
-from langchain_toolstream.vllm._fields import FIELDS
 from langchain_toolstream.vllm.errors import VLLMNotFoundError
+from langchain_toolstream.vllm.request.fields import FIELDS
 from scripts.vllm_cpu.server import PARSERS, VLLMServer
 
 # The first test also waits for the server.

@@ -4,9 +4,9 @@ import dataclasses
 import json
 from typing import Any
 
-from langchain_toolstream.cli._doctor._answer import Answer, AnswerReader
-from langchain_toolstream.cli._doctor._findings import Observations
-from langchain_toolstream.cli._doctor._probes import ProbeName
+from langchain_toolstream.cli.doctor.answer import Answer, AnswerReader
+from langchain_toolstream.cli.doctor.findings import Observations
+from langchain_toolstream.cli.doctor.probes import ProbeName
 from langchain_toolstream.vllm import VLLMModelCard
 from tests.unit_tests.vllm.wire import body, chunk, part, usage
 

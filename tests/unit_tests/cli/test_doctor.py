@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from langchain_toolstream.cli._doctor._answer import Answer, AnswerReader
-from langchain_toolstream.cli._doctor._findings import Finding, Observations
-from langchain_toolstream.cli._doctor._judge import is_healthy, judge
-from langchain_toolstream.cli._doctor._parsers import MARKUP, PARSERS, find_markup
-from langchain_toolstream.cli._doctor._probes import make_probe
+from langchain_toolstream.cli.doctor.answer import Answer, AnswerReader
+from langchain_toolstream.cli.doctor.findings import Finding, Observations
+from langchain_toolstream.cli.doctor.judge import is_healthy, judge
+from langchain_toolstream.cli.doctor.parsers import MARKUP, PARSERS, find_markup
+from langchain_toolstream.cli.doctor.probes import make_probe
 from langchain_toolstream.vllm import VLLMModelCard
 from tests.unit_tests.cli.answers import (
     ADD,

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from langchain_toolstream.testing import Recording, bundled_recordings
-from langchain_toolstream.testing._match import Matcher
+from langchain_toolstream.testing.match import Matcher
 
 PROMPT = "What is 3 * 12? Also, what is 11 + 49?"
 ANSWER = b'data: {"choices": []}\n\n'

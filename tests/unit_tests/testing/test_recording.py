@@ -14,7 +14,7 @@ from langchain_toolstream.testing import (
     load_recordings,
     save_recordings,
 )
-from langchain_toolstream.testing._pace import Pace, check_pace, schedule
+from langchain_toolstream.testing.pace import Pace, check_pace, schedule
 
 BODY = "data: {é}\n\n: keep-alive\n\ndata: [DONE]\n\n".encode()
 

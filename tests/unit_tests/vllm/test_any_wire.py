@@ -15,10 +15,10 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_toolstream import ToolStreamParser, VLLMError
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
-from langchain_toolstream.vllm._body import Body
-from langchain_toolstream.vllm._chunks import ChunkBuilder
-from langchain_toolstream.vllm._reading import Reading
-from tests.unit_tests.vllm.test_reading import TOOLS, as_streamed
+from langchain_toolstream.vllm.output.chunks import ChunkBuilder
+from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.body import Body
+from tests.unit_tests.vllm.response.test_answer import TOOLS, as_streamed
 from tests.unit_tests.vllm.wire import body, chunk, event, part
 
 Message = AIMessage | AIMessageChunk

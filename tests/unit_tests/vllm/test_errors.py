@@ -28,7 +28,7 @@ from langchain_toolstream.vllm import (
     VLLMStreamError,
     VLLMTimeoutError,
 )
-from langchain_toolstream.vllm._reading import MAX_SILENT_TOKENS, Reading
+from langchain_toolstream.vllm.response.answer import MAX_SILENT_TOKENS, Reading
 from tests.unit_tests.vllm.mocked import READS, MockedServer, Read, streamed
 from tests.unit_tests.vllm.wire import DONE, body, chunk, event, part, usage
 

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_toolstream import ChatVLLM, ToolStreamParser, VLLMError
 from langchain_toolstream.core.errors import StreamInterruptedError
-from tests.unit_tests.vllm.test_reading import some_ways
+from tests.unit_tests.vllm.response.test_answer import some_ways
 from tests.unit_tests.vllm.wire import body, chunk, usage
 from tests.unit_tests.wire.row import SENT, TOOLS, Bad, Good, Row
 from tests.unit_tests.wire.rows import ROWS

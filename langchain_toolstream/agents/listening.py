@@ -1,0 +1,244 @@
+"""How the middleware hears what the model writes: a callback handler, which is all it needs.
+
+A handler in the configuration under which `create_agent` calls the model gets every chunk. That it
+has the two methods of langchain-core's streaming handlers makes `invoke` stream. Nothing of the
+model, its chunks or its message is changed.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeVar, cast
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessageChunk, BaseMessage, ToolCall
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
+from langchain_core.tools import BaseTool
+
+from langchain_toolstream.agents.early import EarlyCalls
+from langchain_toolstream.agents.invalid import is_invalid
+from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.parsers.tool_stream import Call, MessageReading
+from langchain_toolstream.schema.tool_schema import ToolSchema
+
+T = TypeVar("T")
+
+
+class _Spec:
+    """A tool as the call rules see it here.
+
+    Arguments are not validated: ToolNode does that, and its answer to arguments that do not fit is
+    as good as ours.
+    """
+
+    streamed = None  # ToolNode has whole arguments
+
+    def __init__(self, schema: ToolSchema | None = None) -> None:
+        self.read_only = schema is not None and schema.read_only
+        self.requires_arguments = schema is not None and schema.requires_arguments
+
+    def validate(self, args: dict[str, Any]) -> str | None:
+        del args
+        return None
+
+
+class _Specs(dict[str, ToolSpec]):
+    """The tools by name.
+
+    Other names pass too: a structured answer's, or one that ToolNode has an answer to.
+    """
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name, default) or _Spec()
+
+
+class Listener(BaseCallbackHandler):
+    """Reads the messages of the models that are called for one request.
+
+    Mostly that is one model, once. Middleware between us and the model may call it again or call
+    another; then the last message that ended counts, and what was started for an earlier one is
+    stopped when a later one begins.
+
+    Args:
+        schemas: The agent's tools by name, and who of them is read-only.
+        eager: Those whose calls may be started early, by name.
+        early: Where they are started.
+        checkpoint_ns: The place of the model node in the graph: models that are called at another
+            one are a subagent's.
+    """
+
+    run_inline = True  # in the model's own thread or task, before it goes on
+
+    def __init__(
+        self,
+        schemas: Mapping[str, ToolSchema],
+        eager: Mapping[str, BaseTool],
+        early: EarlyCalls,
+        checkpoint_ns: str | None,
+    ) -> None:
+        """Start before the first message."""
+        self.calls: list[Call] = []
+        self.error: IncompleteStreamError | None = None
+        self._schemas = schemas
+        self._specs = _Specs({name: _Spec(schema) for name, schema in schemas.items()})
+        self._eager = eager
+        self._early = early
+        self._checkpoint_ns = checkpoint_ns
+        self._messages: dict[UUID, _Message] = {}
+        self._ended: list[UUID] = []
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin a message."""
+        del serialized, messages, kwargs
+        if (metadata or {}).get("langgraph_checkpoint_ns") != self._checkpoint_ns:
+            return
+        for ended in self._ended:
+            self._early.cancel_written_by(ended)
+        self._messages[run_id] = _Message(MessageReading(self._specs, "emit"))
+
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: GenerationChunk | ChatGenerationChunk | None = None,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Read a chunk."""
+        del token, kwargs
+        message = self._messages.get(run_id)
+        if message is not None and isinstance(chunk, ChatGenerationChunk):
+            self._act(message.feed(chunk.message, by="chunks"), run_id)
+
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Read an event of the v3 protocol, which models are run by where a reader wants that."""
+        del kwargs
+        if message := self._messages.get(run_id):
+            for chunk in message.events.feed(event):
+                self._act(message.feed(chunk, by="events"), run_id)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Judge the message."""
+        del kwargs
+        if message := self._messages.pop(run_id, None):
+            self._ended.append(run_id)
+            self.error = None
+            generation = response.generations[0][0]
+            if message.by is None and isinstance(generation, ChatGeneration):
+                message.feed(generation.message, by="chunks")
+            try:
+                message.close()
+            except IncompleteStreamError as error:
+                self.error = error
+                self._early.cancel_written_by(run_id)
+            self.calls = list(message.calls.values())
+            for call in filter(is_invalid, self.calls):
+                self._early.cancel(call["id"])
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Stop what was started: the message is not coming."""
+        del error, kwargs
+        if self._messages.pop(run_id, None):
+            self._early.cancel_written_by(run_id)
+
+    def _act(self, calls: list[Call], run_id: UUID) -> None:
+        for call in calls:
+            if is_invalid(call):
+                self._early.cancel(call["id"])
+            else:
+                self._start(cast("ToolCall", call), run_id)
+
+    def _start(self, call: ToolCall, run_id: UUID) -> None:
+        name = call["name"]
+        if name in self._eager and self._schemas[name].validate(call["args"]) is None:
+            self._early.start(call, self._eager[name], written_by=run_id)
+
+
+class StreamingListener(Listener):
+    """A listener that makes the model stream, unless it is told not to."""
+
+    def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Leave what other runnables yield alone."""
+        del run_id
+        return output
+
+    def tap_output_iter(self, run_id: UUID, output: Iterator[T]) -> Iterator[T]:
+        """Leave what other runnables yield alone."""
+        del run_id
+        return output
+
+
+class _Message:
+    """One message that is being read."""
+
+    def __init__(self, reading: MessageReading) -> None:
+        self.reading = reading
+        self.events = _Events()
+        self.calls: dict[str | None, Call] = {}
+        self.by: Literal["chunks", "events"] | None = None
+
+    def feed(self, chunk: BaseMessage, *, by: Literal["chunks", "events"]) -> list[Call]:
+        """Read by one way: some models report both chunks and events."""
+        self.by = self.by or by
+        if self.by != by:
+            return []
+        return self._take(self.reading.feed(chunk))
+
+    def close(self) -> None:
+        self._take(self.reading.close())
+
+    def _take(self, batches: Iterable[list[Call]]) -> list[Call]:
+        taken = [call for calls in batches for call in calls]
+        self.calls.update((call["id"], call) for call in taken)  # the last word counts
+        return taken
+
+
+class _Events:
+    """Makes chunks of the events of the v3 protocol.
+
+    A chunk that says that the message was cut says it with its last words; as events they come
+    apart. So the newest fragment is held back until it is known not to be the last.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[AIMessageChunk] = []
+        self._written: set[int] = set()
+
+    def feed(self, event: Any) -> list[AIMessageChunk]:
+        kind = event.get("event")
+        if kind == "message-finish":
+            metadata = event.get("metadata") or {}
+            *others, last = self._held or [AIMessageChunk(content="")]
+            return [*others, last.model_copy(update={"response_metadata": dict(metadata)})]
+        index = event.get("index")
+        block = event.get("delta" if kind == "content-block-delta" else "content") or {}
+        if kind not in _KINDS or not isinstance(index, int):
+            return []
+        released, args = [], block.get("args")
+        if kind != "content-block-finish":
+            released, self._held = self._held, []
+        elif block.get("type") != "tool_call" or index in self._written:
+            return []  # all of it has come in pieces
+        if args:
+            self._written.add(index)
+            args = args if isinstance(args, str) else json.dumps(args)
+        if block.get("type") in _CALL_TYPES:
+            part = tool_call_chunk(
+                name=block.get("name"), args=args or None, id=block.get("id"), index=index
+            )
+            self._held.append(AIMessageChunk(content="", tool_call_chunks=[part]))
+        return released
+
+
+_KINDS = frozenset({"content-block-start", "content-block-delta", "content-block-finish"})
+_CALL_TYPES = frozenset({"tool_call_chunk", "tool-call-delta", "tool_call"})

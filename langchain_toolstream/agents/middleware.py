@@ -1,0 +1,309 @@
+"""`EagerToolMiddleware`: one line, and an agent's read-only tools start while the model writes."""
+
+import warnings
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ModelRequest,
+    ModelResponse,
+    hook_config,
+)
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables.config import (
+    ensure_config,
+    merge_configs,
+    var_child_runnable_config,
+)
+from langchain_core.tools import BaseTool
+from langgraph.runtime import Runtime, get_runtime
+from langgraph.types import Command
+
+from langchain_toolstream.agents.early import (
+    EarlyCalls,
+    RunningTool,
+    Runs,
+    Starter,
+    Tasks,
+    Threads,
+)
+from langchain_toolstream.agents.guards import guards_seen_from
+from langchain_toolstream.agents.injected import needs_tool_node
+from langchain_toolstream.agents.invalid import answers, judged
+from langchain_toolstream.agents.listening import Listener, StreamingListener
+from langchain_toolstream.schema.tool_schema import ToolSchema
+from langchain_toolstream.tools.read_only import ReadOnly, reader_of
+
+
+class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
+    """Start the read-only tools of an agent while the model is still writing.
+
+    A tool starts when its own call is complete. ToolNode, when its turn comes, gets the result of
+    the run that is under way instead of starting another; so artifacts, errors, `Command`s, the
+    order of the messages and the retries of other middleware are ToolNode's, as ever. The result
+    is used only if id, name and arguments of the final call are those that the tool was started
+    with. What was started for a message that fails, is asked for again or turns out otherwise is
+    cancelled.
+
+    A tool starts early only if
+
+    - it is **read-only**: by `read_only`, else by its `metadata["read_only"]`, else, with
+      `trust_annotations`, by the `readOnlyHint` of an MCP server; its `destructiveHint` always
+      wins. See `ToolSet`.
+    - every earlier call of the message is of a read-only tool too;
+    - **nothing guards it**: no other middleware hooks `after_model` or `wrap_tool_call` (as
+      `HumanInTheLoopMiddleware` does), and the agent has no `interrupt_before` or
+      `interrupt_after`. `eager_despite` makes exceptions.
+    - it is given no state, store or `ToolRuntime`, which only ToolNode has;
+    - the model streams.
+
+    Calls that are none (cut off, malformed, contradicted) do not run, and the model is told why and
+    asked again, instead of the agent ending without a word; after three messages in a row with
+    nothing else it ends.
+
+    Works in `invoke` and `stream` too, where the tools run in threads, which cannot be stopped.
+
+    Args:
+        read_only: Which tools are read-only: `True` for all, names, or a predicate on the tool.
+        trust_annotations: Whether an MCP server is believed that its tool is read-only.
+        eager_despite: Names of guards that are none for read-only tools (a middleware's name,
+            `"interrupt_before"`, `"interrupt_after"`), or of tools that may start whatever guards
+            the agent.
+
+    Raises:
+        TypeError: An argument is one name where a list of names belongs.
+
+    Example:
+        ```python
+        from langchain.agents import create_agent
+        from langchain_toolstream import ChatVLLM
+        from langchain_toolstream.agents import EagerToolMiddleware
+
+        def add(a: int, b: int) -> int:
+            \"\"\"Add two integers.\"\"\"
+            return a + b
+
+        agent = create_agent(
+            ChatVLLM(), [add], middleware=[EagerToolMiddleware(read_only=["add"])]
+        )
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        read_only: ReadOnly = (),
+        trust_annotations: bool = False,
+        eager_despite: Iterable[str] = (),
+    ) -> None:
+        """Take the user's word."""
+        super().__init__()
+        if isinstance(eager_despite, str):
+            msg = f"eager_despite takes a list of names, not one name: [{eager_despite!r}]."
+            raise TypeError(msg)
+        self._is_read_only = reader_of(read_only, trust_annotations=trust_annotations)
+        self._eager_despite = frozenset(eager_despite)
+        self._guards: frozenset[str] | None = None
+        self._schemas: Mapping[int, tuple[BaseTool, ToolSchema]] = {}
+        self._runs = Runs()
+
+    @property
+    def name(self) -> str:
+        """The name of the middleware; asked for it by `create_agent`, it looks for guards."""
+        if (guards := guards_seen_from(self)) is not None:
+            self._guards = guards | (self._guards or frozenset())
+        return super().name
+
+    # Around the model.
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ModelResponse[Any]:
+        """Call the model, and start tools while it writes.
+
+        Args:
+            request: What the model is asked.
+            handler: Calls the model, perhaps through other middleware.
+
+        Returns:
+            Its response, without the calls that are none.
+        """
+        with self._listening(request, Threads) as listener:
+            return _judged(handler(request), listener)
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        """Call the model, as `wrap_model_call` does.
+
+        Args:
+            request: See `wrap_model_call`.
+            handler: See `wrap_model_call`.
+
+        Returns:
+            See `wrap_model_call`.
+        """
+        with self._listening(request, Tasks) as listener:
+            return _judged(await handler(request), listener)
+
+    @contextmanager
+    def _listening(
+        self, request: ModelRequest[Any], starter: Callable[[Any], Starter]
+    ) -> Iterator[Listener]:
+        config = ensure_config()
+        early = EarlyCalls(starter(config))
+        schemas, eager = self._look_at(request.tools)
+        if not self._runs.enter(request.runtime, early):
+            eager = {}
+        info = request.runtime.execution_info
+        listener = (StreamingListener if eager else Listener)(
+            schemas, eager, early, info.checkpoint_ns if info else None
+        )
+        token = var_child_runnable_config.set(merge_configs(config, {"callbacks": [listener]}))
+        try:
+            yield listener
+        except BaseException:
+            early.keep([])
+            raise
+        finally:
+            var_child_runnable_config.reset(token)
+            early.leave()
+            self._runs.tidy(request.runtime)
+
+    def _look_at(
+        self, tools: Iterable[BaseTool | dict[str, Any]]
+    ) -> tuple[dict[str, ToolSchema], dict[str, BaseTool]]:
+        """What is known of an agent's tools, and which of them may start early."""
+        known = self._schemas
+        looked_at = {
+            id(tool): known.get(id(tool))
+            or (tool, ToolSchema(tool, read_only=self._is_read_only(tool)))
+            for tool in tools
+            if isinstance(tool, BaseTool)
+        }
+        self._schemas = looked_at  # of these tools only, so that there are never more
+        if self._guards is None:
+            warnings.warn(
+                "EagerToolMiddleware could not see what else guards the agent, because create_agent"
+                " did not make it. Only tools that are named in eager_despite start early.",
+                stacklevel=2,
+            )
+        guarded = self._guards is None or bool(self._guards - self._eager_despite)
+        eager = {
+            tool.name: tool
+            for tool, schema in looked_at.values()
+            if schema.read_only
+            and (not guarded or tool.name in self._eager_despite)
+            and not needs_tool_node(tool)
+        }
+        return {tool.name: schema for tool, schema in looked_at.values()}, eager
+
+    # Behind the model.
+
+    @hook_config(can_jump_to=["model"])
+    def after_model(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Stop what was started for no call of the message, and answer the calls that are none.
+
+        Args:
+            state: The agent's state.
+            runtime: Says which run of the agent it is.
+
+        Returns:
+            The answers, if there are any; the model is asked again if it made no other call.
+        """
+        messages = state["messages"]
+        if early := self._runs.find(runtime):
+            last = next((m for m in reversed(messages) if isinstance(m, AIMessage)), None)
+            early.keep(last.tool_calls if last else [])
+            self._runs.tidy(runtime)
+        errors, again = answers(messages)
+        if not errors:
+            return None
+        return {"messages": errors, **({"jump_to": "model"} if again else {})}
+
+    @hook_config(can_jump_to=["model"])
+    async def aafter_model(
+        self, state: AgentState[Any], runtime: Runtime[Any]
+    ) -> dict[str, Any] | None:
+        """Do as `after_model` does; nothing in it waits.
+
+        Args:
+            state: See `after_model`.
+            runtime: See `after_model`.
+
+        Returns:
+            See `after_model`.
+        """
+        return self.after_model(state, runtime)
+
+    # Around the tools.
+
+    def wrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]],
+    ) -> ToolMessage | Command[Any]:
+        """Run a tool, or wait for the one that runs already.
+
+        Args:
+            request: The call.
+            handler: Runs the tool, perhaps through other middleware.
+
+        Returns:
+            What it makes of it.
+        """
+        with self._running_tool(request) as running:
+            return handler(running)
+
+    async def awrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
+    ) -> ToolMessage | Command[Any]:
+        """Run a tool, as `wrap_tool_call` does.
+
+        Args:
+            request: See `wrap_tool_call`.
+            handler: See `wrap_tool_call`.
+
+        Returns:
+            See `wrap_tool_call`.
+        """
+        with self._running_tool(request) as running:
+            return await handler(running)
+
+    @contextmanager
+    def _running_tool(self, request: ToolCallRequest) -> Iterator[ToolCallRequest]:
+        """The request for the tool that runs already, if one does."""
+        runtime, tool = get_runtime(), request.tool
+        early = self._runs.find(runtime)
+        call = early.take(request.tool_call, tool) if early and tool else None
+        self._runs.tidy(runtime)
+        if call is None or tool is None:
+            yield request
+            return
+        running = RunningTool(tool, call)
+        try:
+            yield request.override(tool=running)
+        finally:
+            running.let_go()  # other middleware may have answered without it
+
+
+def _judged(response: ModelResponse[Any], listener: Listener) -> ModelResponse[Any]:
+    """The response without the calls that are none."""
+    messages = [
+        judged(one, listener.calls) if isinstance(one, AIMessage) else one
+        for one in response.result
+    ]
+    if listener.error is not None and any(getattr(one, "tool_calls", None) for one in messages):
+        raise listener.error
+    return replace(response, result=messages)

@@ -1,0 +1,325 @@
+"""What a source yields, item by item, into events: the shared core of sync and async.
+
+Each kind of item says by its form what it is:
+
+- events of `astream_events` v2: `on_chat_model_stream`, `on_tool_start`, ...;
+- events of a chat model's v3 stream: `message-start`, `content-block-delta`, ...;
+- events of a LangGraph run's v3 stream, which hold those of its models, and those of its tools;
+- messages of one model stream.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.utils.utils import LC_ID_PREFIX
+
+from langchain_toolstream.consume.message import MessageReader, ProtocolReader
+from langchain_toolstream.consume.tools import Tools
+from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.core.events import (
+    TOOL_PROGRESS,
+    MessageStart,
+    ToolEvent,
+)
+from langchain_toolstream.schema.tool_schema import ToolSchema
+from langchain_toolstream.streams.messages import NO_REASON
+
+_ONLY = ""  # the run of a v3 stream that is one model's
+
+_NOT_ENDED = "The run ended, and the model's message had not."
+
+
+class EventReader:
+    """Read one source.
+
+    Args:
+        schemas: The bound tools by name, if they are known.
+    """
+
+    def __init__(self, schemas: Mapping[str, ToolSchema] | None) -> None:
+        """Start before the first item."""
+        self._schemas = schemas
+        self._messages: dict[str, MessageReader] = {}  # by their runs
+        self._streams: dict[str, ProtocolReader] = {}  # likewise
+        self._only: MessageReader | None = None  # of a source that is one model's stream
+        self._parents: dict[str, Sequence[str]] = {}  # the runs around those of messages
+        self._tools = Tools()
+        self._tasks: dict[str, str] = {}  # the calls that runs of a graph's tool node were given
+        self._v2 = {
+            "on_chat_model_end": self._v2_model_end,
+            "on_tool_start": self._v2_tool_start,
+            "on_tool_end": self._v2_tool_end,
+            "on_tool_error": self._v2_tool_error,
+            "on_custom_event": self._v2_custom,
+            "on_chain_start": self._v2_chain_start,
+            "on_chain_stream": self._v2_chain_stream,
+            "on_chain_end": self._v2_chain_end,
+        }
+
+    def feed(self, item: Any) -> list[ToolEvent]:
+        """Take the next item.
+
+        Args:
+            item: Whatever the source yielded.
+
+        Returns:
+            What became known, in order.
+
+        Raises:
+            TypeError: It is nothing that can be read.
+        """
+        if isinstance(item, dict):
+            name = item.get("event")
+            if name == "on_chat_model_stream":
+                reader = self._v2_message(item)
+                return self._keep(reader.feed(item["data"]["chunk"]))
+            if isinstance(name, str):
+                if handle := self._v2.get(name):
+                    return handle(item)
+                return [] if name.startswith("on_") else self._feed_protocol(item)
+            if item.get("type") == "event" and "method" in item:
+                return self._feed_graph(item)
+        if isinstance(item, AIMessage):
+            return self._feed_message(item)
+        msg = (
+            "tool_events reads astream_events v2 or v3, or the messages of a chat model's stream, "
+            f"got {type(item).__name__}. For a chain, pass the chain and its input, or "
+            'chain.astream_events(..., version="v2").'
+        )
+        raise TypeError(msg)
+
+    def close(self) -> Iterator[ToolEvent]:
+        """Say that the source ended.
+
+        Yields:
+            What its end makes known.
+
+        Raises:
+            IncompleteStreamError: It was one model's stream, and broke off.
+        """
+        broken = _NOT_ENDED if _ONLY in self._streams else None
+        if self._only is not None:
+            only, self._only = self._only, None
+            yield from only.close()
+            broken = NO_REASON if only.broken else None
+        yield from self.fail(_NOT_ENDED)
+        if broken is not None:
+            raise IncompleteStreamError(broken)
+
+    def fail(self, reason: str) -> list[ToolEvent]:
+        """Say that the source broke off, and end whatever has not ended.
+
+        Args:
+            reason: What happened.
+        """
+        events: list[ToolEvent] = []
+        open_messages = [*self._messages.values(), *self._streams.values()]
+        if self._only is not None:
+            open_messages.append(self._only)
+        for message in open_messages:
+            events += message.abort(reason)
+        self._messages.clear()
+        self._parents.clear()
+        self._streams.clear()
+        self._only = None
+        return events + self._tools.close()
+
+    def _keep(self, events: list[ToolEvent]) -> list[ToolEvent]:
+        if events:
+            self._tools.remember(events, self._parents.get(events[0].run_id, ()))
+        return events
+
+    # One model's stream.
+
+    def _feed_message(self, message: AIMessage) -> list[ToolEvent]:
+        run_id = _run_id(message.id)
+        events: list[ToolEvent] = []
+        only = self._only
+        if only is not None and run_id and only.start.run_id not in ("", run_id):
+            events += only.close()
+            only = None
+        if only is None:
+            only = self._only = MessageReader(self._schemas, MessageStart(run_id=run_id))
+        return events + only.feed(message)
+
+    def _feed_protocol(
+        self, event: Mapping[str, Any], key: str = _ONLY, start: MessageStart | None = None
+    ) -> list[ToolEvent]:
+        reader = self._streams.get(key)
+        if reader is None:
+            if event["event"] != "message-start":
+                return []
+            start = start or MessageStart(run_id=_run_id(event.get("id")))
+            reader = self._streams[key] = ProtocolReader(self._schemas, start)
+        events = reader.feed(event)
+        if reader.ended:
+            del self._streams[key]
+        return events
+
+    # A LangGraph run, v3.
+
+    def _feed_graph(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        params = event["params"]
+        if event["method"] == "messages":
+            said, metadata = params["data"]
+            if isinstance(said, BaseMessage):
+                return self._graph_message(said, metadata, params["namespace"])
+            run_id = str(metadata.get("run_id", ""))
+            start = _start(run_id, metadata, params["namespace"])
+            return self._keep(self._feed_protocol(said, run_id, start))
+        if event["method"] == "tools":
+            return self._graph_tool(params["data"])
+        return []
+
+    def _graph_message(
+        self, message: BaseMessage, metadata: Mapping[str, Any], namespace: list[str]
+    ) -> list[ToolEvent]:
+        """A whole message: of a model that did not stream, or one that a node made itself."""
+        if not isinstance(message, AIMessage) or not (message.id or "").startswith(LC_ID_PREFIX):
+            return []
+        reader = MessageReader(self._schemas, _start(_run_id(message.id), metadata, namespace))
+        return self._keep([*reader.feed(message), *reader.close()])
+
+    def _graph_tool(self, data: Mapping[str, Any]) -> list[ToolEvent]:
+        call_id = data["tool_call_id"]
+        if data["event"] == "tool-started":
+            return self._tools.start(call_id, call_id, data["tool_name"], data.get("input"))
+        if data["event"] == "tool-output-delta":
+            return self._tools.progress(call_id, "", data["delta"])
+        if data["event"] == "tool-finished":
+            return self._tools.finish(call_id, data["output"])
+        return self._tools.fail(call_id, data.get("message", ""))
+
+    # `astream_events`, v2.
+
+    def _v2_message(self, event: Mapping[str, Any]) -> MessageReader:
+        run_id = event["run_id"]
+        reader = self._messages.get(run_id)
+        if reader is None:
+            metadata = event["metadata"]
+            graphs = str(metadata.get("langgraph_checkpoint_ns") or "").split("|")[:-1]
+            start = _start(run_id, metadata, graphs, self._call_around(event))
+            reader = self._messages[run_id] = MessageReader(self._schemas, start)
+            self._parents[run_id] = event["parent_ids"]
+        return reader
+
+    def _v2_model_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        output = event["data"].get("output")
+        streamed = event["run_id"] in self._messages
+        if not streamed and not isinstance(output, AIMessage):
+            return []
+        reader = self._v2_message(event)
+        del self._messages[event["run_id"]]
+        events = self._keep([*([] if streamed else reader.feed(output)), *reader.close()])
+        del self._parents[event["run_id"]]
+        return events
+
+    def _v2_chain_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        given = event["data"].get("input")
+        if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict):
+            given = given[0]
+        if isinstance(given, dict) and given.get("__type") == "tool_call_with_context":
+            given = given["tool_call"]
+        if isinstance(given, dict) and given.get("type") == "tool_call" and given.get("id"):
+            self._tasks[event["run_id"]] = given["id"]
+        return []
+
+    def _v2_chain_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        self._tasks.pop(event["run_id"], None)
+        return []
+
+    def _v2_chain_stream(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        """`ToolMap` answers every call, also where it stopped the tool."""
+        chunk = event["data"].get("chunk")
+        if not self._tools.running or type(chunk) is not list:
+            return []
+        events: list[ToolEvent] = []
+        for message in chunk:
+            if isinstance(message, ToolMessage):
+                for run_id, tool in [*self._tools.running.items()]:
+                    ours = tool.parents[-1:] == [event["run_id"]]  # others may have the same id
+                    if ours and tool.id == message.tool_call_id:
+                        events += self._tools.finish(run_id, message)
+        return events
+
+    def _v2_tool_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        args = event["data"].get("input")
+        call_id = self._v2_call_id(event, args)
+        return self._tools.start(event["run_id"], call_id, event["name"], args, event["parent_ids"])
+
+    def _v2_tool_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        return self._tools.finish(event["run_id"], event["data"].get("output"))
+
+    def _v2_tool_error(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        error = event["data"].get("error")
+        if _is_pause(error):  # it runs again when the graph goes on; v3 tells nothing of it
+            return []
+        return self._tools.fail(event["run_id"], "" if error is None else str(error))
+
+    def _v2_custom(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        data = event["data"]
+        if event["name"] != TOOL_PROGRESS or not isinstance(data, Mapping):
+            return []
+        call_id = data.get("tool_call_id")
+        if not isinstance(call_id, str):
+            call_id = self._call_around(event) or event["run_id"]
+        name, said = str(data.get("name") or ""), data.get("data")
+        return self._tools.progress(call_id, name, said, event["parent_ids"])
+
+    def _v2_call_id(self, event: Mapping[str, Any], args: Any) -> str:
+        """Find the call that a tool runs.
+
+        `ToolSet` says so; a tool node of LangGraph was given the one call; else it is the first
+        call of this name and these arguments that no tool runs yet. So it is too where the model
+        gave no id, or one twice: whoever reads its message makes one then.
+        """
+        parents = event["parent_ids"]
+        given = event["metadata"].get("tool_call_id")
+        if not isinstance(given, str):
+            given = self._tasks.get(parents[-1]) if parents else None
+        inside = any(  # what a tool runs inherits its metadata, and perhaps its place
+            tool.id == given
+            and (run_id in parents or (tool.name != event["name"] and tool.parents == parents))
+            for run_id, tool in self._tools.running.items()
+        )
+        given = given if isinstance(given, str) and not inside else None
+        if given is not None and self._tools.knows(given):
+            return given
+        return self._tools.first_open(event["name"], args) or given or str(event["run_id"])
+
+    def _call_around(self, event: Mapping[str, Any]) -> str | None:
+        for parent in reversed(event["parent_ids"]):
+            if tool := self._tools.running.get(parent):
+                return tool.id
+            if parent in self._tasks:
+                return self._tasks[parent]
+        given = event["metadata"].get("tool_call_id")
+        return given if isinstance(given, str) else None
+
+
+def _start(
+    run_id: str,
+    metadata: Mapping[str, Any],
+    namespace: list[str],
+    parent_call_id: str | None = None,
+) -> MessageStart:
+    node = metadata.get("langgraph_node")
+    return MessageStart(
+        run_id=run_id,
+        node=node if isinstance(node, str) else None,
+        namespace=tuple(namespace),
+        parent_call_id=parent_call_id,
+    )
+
+
+def _run_id(message_id: str | None) -> str:
+    """langchain-core names messages after their runs."""
+    return (message_id or "").removeprefix(f"{LC_ID_PREFIX}-")
+
+
+def _is_pause(error: Any) -> bool:
+    """Whether a tool was left by an interrupt of LangGraph's."""
+    langgraph = sys.modules.get("langgraph.errors")
+    return langgraph is not None and isinstance(error, langgraph.GraphBubbleUp)

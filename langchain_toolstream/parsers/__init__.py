@@ -1,0 +1,1 @@
+"""Output parsers: the calls of a message, whole or while they are written."""

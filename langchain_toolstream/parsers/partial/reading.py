@@ -1,0 +1,218 @@
+"""One message on its way: its calls as they become known, as views or as parts of them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from langchain_core.messages import InvalidToolCall
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+
+from langchain_toolstream.core.calls import does_not_fit, unknown_tool
+from langchain_toolstream.core.errors import JSONPath
+from langchain_toolstream.core.events import (
+    ArgumentEvents,
+    CallEvent,
+    ToolCallInvalid,
+    ToolCallReady,
+    ToolCallStart,
+)
+from langchain_toolstream.core.json import JSONEvent
+from langchain_toolstream.parsers.partial.view import About, ToolCallView
+from langchain_toolstream.parsers.tool_stream import ToolCallError
+from langchain_toolstream.schema.tool_schema import ToolSchema
+from langchain_toolstream.streams.messages import MessageEvents
+from langchain_toolstream.streams.steps import Reading
+from langchain_toolstream.views.growing_value import Growth
+from langchain_toolstream.views.places import ANY, Kind
+
+OnInvalid = Literal["emit", "raise", "abort"]
+
+_ABORTED = "The message was not read to its end, because another call of it is invalid."
+
+
+class _Call:
+    """One call on its way."""
+
+    __slots__ = ("about", "growth")
+
+    def __init__(self, start: ToolCallStart, growth: Growth) -> None:
+        self.about = About(start.id, start.name, start.index)
+        self.growth = growth
+
+    def view(self) -> ToolCallView:
+        growth = self.growth
+        return ToolCallView(self.about, growth.moment(), growth.length)
+
+
+class ViewReading(Reading[Any]):
+    """One message on its way through the parser: the shared core of sync and async."""
+
+    def __init__(
+        self,
+        schemas: Mapping[str, ToolSchema] | None,
+        kind: Callable[[str], Kind | None],
+        on_invalid: OnInvalid,
+    ) -> None:
+        self._schemas = schemas
+        self._kind = kind
+        self._on_invalid = on_invalid
+        self._message = MessageEvents(schemas, reader="PartialToolsParser", growth=True)
+        self.trace = self._message.trace
+        self._calls: dict[str, _Call] = {}
+        self._invalid: list[InvalidToolCall] = []
+
+    def feed(self, message: Any, /) -> Iterable[Any]:
+        """Read a message or a chunk, and return what is to be shown of it."""
+        events = self._message.feed(message)
+        return self._take(events) if events else ()
+
+    def close(self) -> Iterator[Any]:
+        """End the message: yield what is left, then raise what has to be raised."""
+        yield from self._take(self._message.close())
+        if invalid := self._to_raise():
+            raise ToolCallError(self.trace.tool_calls, invalid)
+
+    def _to_raise(self) -> list[InvalidToolCall]:
+        """Which calls to raise an error about, at the end."""
+        return [] if self._on_invalid == "emit" else self._invalid
+
+    def _take(self, events: list[CallEvent]) -> Iterable[Any]:
+        shown = self._shown(self._changed(events))
+        if self._on_invalid == "abort" and any(call.about.error for call in self._calls.values()):
+            return self._abort(shown)
+        return shown
+
+    def _abort(self, shown: list[Any]) -> Iterator[Any]:
+        """Give what there is to show, and raise."""
+        yield from shown
+        rest = self._message.abort(_ABORTED)
+        yield from self._shown(self._changed(rest))
+        raise ToolCallError(self.trace.tool_calls, self._invalid)
+
+    def _changed(self, events: list[CallEvent]) -> list[_Call]:
+        """Put what became known to its calls, and say of which there is something to see."""
+        changed: list[_Call] = []
+        for event in events:
+            if self._changes(event) and (call := self._calls[event.id]) not in changed:
+                changed.append(call)
+        return changed
+
+    def _shown(self, changed: list[_Call]) -> list[Any]:
+        """What there is to show, now that more of some calls is known."""
+        if len(changed) == 1:  # as a rule; a comprehension costs as much as the view
+            return [changed[0].view()]
+        return [call.view() for call in changed]
+
+    def _changes(self, event: CallEvent) -> bool:
+        """Put what became known to its call. Returns whether there is something to see."""
+        if isinstance(event, ArgumentEvents):
+            return self._grow(self._calls[event.id], event.events)
+        if isinstance(event, ToolCallStart):
+            return self._begin(event)
+        return self._judge(self._calls[event.id], event)
+
+    def _judge(self, call: _Call, event: CallEvent) -> bool:
+        if isinstance(event, ToolCallReady):
+            if call.about.error is not None:
+                return False
+            call.growth.complete(event.args)
+            made = tool_call(name=event.name, args=event.args, id=event.id)
+            call.about = replace(call.about, tool_call=made)
+            self.trace.tool_calls.append(made)
+            return True
+        return isinstance(event, ToolCallInvalid) and self._end(call, event)
+
+    def _begin(self, start: ToolCallStart) -> bool:
+        arguments = self._message.arguments(start.id)
+        schema = None if self._schemas is None else self._schemas.get(start.name)
+        if schema is None:
+            growth = Growth(ANY if self._schemas is None else None, arguments)
+        else:
+            growth = Growth(self._kind(start.name), arguments, forbidden=schema.forbidden)
+        call = self._calls[start.id] = _Call(start, growth)
+        if schema is None and self._schemas is not None:
+            self._refuse(call, unknown_tool(start.name, self._schemas))
+            return True
+        return False
+
+    def _grow(self, call: _Call, events: list[JSONEvent]) -> bool:
+        call.growth.feed(events)
+        if (problem := call.growth.problem) is not None and call.about.error is None:
+            self._refuse(call, does_not_fit(problem.reason), problem.path)
+            return True
+        # That the arguments as a whole began is nothing to see.
+        kind, path, _ = events[-1]
+        return bool(path) or kind == "finish"
+
+    def _refuse(self, call: _Call, reason: str, path: JSONPath | None = None) -> None:
+        call.about = replace(call.about, error=reason, error_path=path)
+        for event in self._message.refuse(call.about.id, reason):
+            self._changes(event)
+
+    def _end(self, call: _Call, event: ToolCallInvalid) -> bool:
+        self._invalid.append(
+            invalid_tool_call(name=event.name, args=event.args, id=event.id, error=event.error)
+        )
+        self.trace.invalid_tool_calls = self._invalid
+        if event.revoked:
+            calls = self.trace.tool_calls
+            self.trace.tool_calls = [one for one in calls if one["id"] != event.id]
+        about = call.about
+        call.about = replace(about, error=event.error, tool_call=None)
+        return call.about != about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which part of the arguments is shown."""
+
+    path: JSONPath
+    tool: str | None
+    """The name of the tool; `None`: of any."""
+    items: bool
+    """Whether it is the finished items of a list, and not the pieces of a text."""
+
+    def is_of(self, tool: str | None) -> bool:
+        """Whether a call of this tool is picked."""
+        return self.tool is None or self.tool == tool
+
+
+class PartReading(ViewReading):
+    """One message of which a part of the arguments is shown, as it comes."""
+
+    def __init__(
+        self,
+        schemas: Mapping[str, ToolSchema] | None,
+        kind: Callable[[str], Kind | None],
+        on_invalid: OnInvalid,
+        part: Part,
+    ) -> None:
+        super().__init__(schemas, kind, on_invalid)
+        self._part = part
+        self._come: list[Any] = []
+
+    def _begin(self, start: ToolCallStart) -> bool:
+        news = super()._begin(start)
+        if self._part.items and self._part.is_of(start.name):
+            self._calls[start.id].growth.watch = self._see
+        return news
+
+    def _see(self, path: JSONPath, made: Any) -> None:
+        if path and path[:-1] == self._part.path and type(path[-1]) is int:
+            self._come.append(made)
+
+    def _grow(self, call: _Call, events: list[JSONEvent]) -> bool:
+        part = self._part
+        if not part.items and part.is_of(call.about.name):
+            self._come += [
+                text for kind, path, text in events if kind == "delta" and path == part.path
+            ]
+        return super()._grow(call, events)
+
+    def _shown(self, changed: list[_Call]) -> list[Any]:
+        del changed
+        come, self._come = self._come, []
+        return come
+
+    def _to_raise(self) -> list[InvalidToolCall]:
+        return [call for call in self._invalid if self._part.is_of(call["name"])]

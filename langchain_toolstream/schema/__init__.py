@@ -1,0 +1,1 @@
+"""What a tool accepts, and what it is given."""

@@ -1,0 +1,1 @@
+"""Tools that return artifacts, and how other tools take them."""

@@ -1,0 +1,1 @@
+"""How calls run: one call, many calls, and their limits."""

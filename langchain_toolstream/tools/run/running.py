@@ -1,0 +1,87 @@
+"""One call while its tool runs: what the tool's wrapper has to know of it."""
+
+import logging
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from langchain_toolstream.schema.streamed import Streamed
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from langchain_toolstream.tools.artifacts.handles import Artifacts
+
+logger = logging.getLogger(__name__)
+
+
+class Running:
+    """A call whose tool runs.
+
+    Attributes:
+        call_id: The id of the call.
+        stopped: Set when nobody waits for the tool any more. A thread cannot be stopped from
+            outside, but a generator in it stops at its next `yield`, unless it is provisional.
+        thread: What runs the tool, where that is a thread of ours.
+        artifacts: Those that the call can reach, where its run has any.
+        streamed: The argument that the tool reads while it is written, where there is one.
+    """
+
+    __slots__ = ("artifacts", "call_id", "stopped", "streamed", "thread")
+
+    def __init__(self, call_id: str | None = None, args: Any = None) -> None:
+        """Nothing runs yet."""
+        values = args.values() if isinstance(args, dict) else ()
+        self.streamed = next((value for value in values if isinstance(value, Streamed)), None)
+        self.call_id = call_id
+        self.stopped = threading.Event()
+        self.thread: Future[Any] | None = None
+        self.artifacts: Artifacts | None = None
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether the call is not confirmed yet; its tool hears of it where it reads."""
+        return self.streamed is not None and not self.streamed.ended
+
+    @property
+    def taken_back(self) -> str | None:
+        """Why there was no call after all, where the tool hears of that by what it reads."""
+        return None if self.streamed is None else self.streamed.error
+
+    @property
+    def may_be_confirmed(self) -> bool:
+        """Whether nothing is known yet of what becomes of the call."""
+        return self.is_provisional and not self.is_dropped
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether nobody wants the result any more."""
+        return self.stopped.is_set() or self.taken_back is not None
+
+    @property
+    def holds_thread(self) -> bool:
+        """Whether a thread runs the tool at this moment."""
+        return self.thread is not None and self.thread.running()
+
+    def stop(self, name: str) -> None:
+        """Say that nobody waits any more, and report a thread that is left to itself.
+
+        Args:
+            name: The name of the tool.
+        """
+        if self.stopped.is_set():
+            return
+        self.stopped.set()
+        if self.streamed is not None and not self.streamed.ended:
+            self.streamed.fail("Nobody waits for the call any more.")
+        elif self.holds_thread:
+            logger.warning(
+                "The tool %r (call %s) is not waited for any more, but it runs in a thread, which "
+                "nothing can stop. Its result will be dropped.",
+                name,
+                self.call_id,
+            )
+
+
+running: ContextVar[Running | None] = ContextVar("running", default=None)
+"""The call whose tool runs in this context."""

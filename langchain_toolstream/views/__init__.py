@@ -1,0 +1,1 @@
+"""A value while it is written."""

@@ -1,0 +1,1 @@
+"""What LangChain is given: chunks, and events of its v3 protocol."""

@@ -1,0 +1,114 @@
+"""The body of an answer, and what is told together of it."""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any
+
+from langchain_toolstream.core.events import (
+    Event,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from langchain_toolstream.vllm.refusals import not_vllm
+from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.sse import MAX_EVENT_SIZE
+
+
+class Body:
+    """The body of an HTTP answer, which should be an event stream.
+
+    A server that does not stream answers with JSON. Anything else is not vLLM's, even if it comes
+    with status 200, and its beginning is kept to be shown.
+
+    Args:
+        headers: Of the answer.
+        reading: What reads its events.
+        coalesce: Whether what comes together is told together.
+    """
+
+    def __init__(self, headers: Mapping[str, str], reading: Reading, *, coalesce: bool) -> None:
+        """Look at what the answer says it is."""
+        kind = headers.get("content-type", "")
+        self._reading = reading
+        self._coalesce = coalesce
+        self._is_json = "json" in kind
+        self._keeps = MAX_EVENT_SIZE if self._is_json else 0 if "event-stream" in kind else 1024
+        self._kept: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[list[tuple[int, Event]]]:
+        """Take the next bytes.
+
+        Args:
+            data: Any number of bytes.
+
+        Returns:
+            What became known, by each of the server's events or by all of them together.
+        """
+        if self._size < self._keeps:
+            self._kept.append(data)
+            self._size += len(data)
+        if self._is_json:
+            return []
+        if not self._coalesce:
+            return self._reading.feed_each(data)
+        events = self._reading.feed(data)
+        if len(events) > 1:
+            events = _joined(events)
+        return [events] if events else []
+
+    def close(self, response: Any, base_url: str) -> list[tuple[int, Event]]:
+        """Say that the body ended.
+
+        Args:
+            response: The HTTP answer.
+            base_url: Where the request went.
+
+        Raises:
+            VLLMServerError: Nothing in it was vLLM's.
+            StreamInterruptedError: The answer is not complete.
+        """
+        kept = b"".join(self._kept)
+        events = self._reading.feed_body(kept) if self._is_json and kept else []
+        if kept and not self._reading.begun:
+            raise not_vllm(response, kept.decode(errors="replace"), base_url)
+        return events + self._reading.close()
+
+
+def _joined(events: Iterable[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """Make one delta of those that follow each other in one text, reasoning or call.
+
+    Nothing else moves, so the sum is the same, and no event comes later than without.
+    """
+    joined: list[tuple[int, Event]] = []
+    for _, run in groupby(events, _voice):
+        (choice, first), *others = run
+        if not others:
+            joined.append((choice, first))
+            continue
+        match first:
+            case ToolCallDelta():
+                args = first.args + "".join(_piece(event) for _, event in others)
+                joined.append((choice, ToolCallDelta(id=first.id, args=args)))
+            case TextDelta() | ReasoningDelta():
+                text = first.text + "".join(_piece(event) for _, event in others)
+                joined.append((choice, type(first)(text=text)))
+            case _:
+                joined += [(choice, first), *others]
+    return joined
+
+
+def _voice(item: tuple[int, Event]) -> tuple[int, str, str]:
+    choice, event = item
+    return choice, event.type, event.id if isinstance(event, ToolCallDelta) else ""
+
+
+def _piece(event: Event) -> str:
+    match event:
+        case ToolCallDelta():
+            return event.args
+        case TextDelta() | ReasoningDelta():
+            return event.text
+        case _:
+            return ""

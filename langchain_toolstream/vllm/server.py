@@ -1,0 +1,352 @@
+"""The half of `ChatVLLM` that asks a server about itself: models, tokens, health, version."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from langchain_core.language_models import ModelProfile
+from langchain_core.messages import BaseMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import PrivateAttr
+
+from langchain_toolstream.vllm.errors import VLLMNotFoundError
+from langchain_toolstream.vllm.refusals import Response, clear_errors, not_vllm, public_url
+from langchain_toolstream.vllm.structured.output import VLLMStructures
+
+ONE_LOOP = {"Connection": "close"}
+# langchain-openai shares one pool of connections among all event loops, and one that outlives its
+# loop breaks the next `asyncio.run`. A stream's connection is not used again anyway: it is closed
+# at `[DONE]`, without waiting for what a server may send behind it.
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VLLMModelCard:
+    """A model that a server has: its own, an alias of it, or a LoRA adapter."""
+
+    id: str
+    """What requests name it."""
+    max_model_len: int | None = None
+    """How many tokens a request and its answer may have together; that of the parent for LoRA."""
+    root: str | None = None
+    """Where the weights come from: a name on a hub, or a path."""
+    parent: str | None = None
+    """The model that a LoRA adapter belongs to."""
+    owned_by: str | None = None
+    created: int | None = None
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inquiry(Generic[T]):
+    """A question to the server, and how to read the answer, for both kinds of client."""
+
+    url: str
+    read: Callable[[Any], T]  # raises ValueError, LookupError or TypeError for what is not vLLM's
+    endpoint: bool = True  # whether a server at the right base URL may lack it
+    body: Mapping[str, Any] | None = None
+    retries: bool = True
+
+    def send(self, client: Any, **options: Any) -> Any:
+        """The client's response, or what to await for it."""
+        if not self.retries:
+            options["max_retries"] = 0
+        if self.body is None:
+            return client.get(self.url, cast_to=Response, options=options)
+        return client.post(self.url, cast_to=Response, body=self.body, options=options)
+
+    def result(self, response: Any) -> T:
+        try:
+            return self.read(response)
+        except (ValueError, LookupError, TypeError) as error:
+            raise not_vllm(response, response.text, self.url) from error
+
+
+class VLLMServerSide(VLLMStructures):
+    """A chat model that knows its server.
+
+    Each question goes where chat requests go, with the same key, proxy, retries and errors. What
+    vLLM has at its root (`/tokenize`, `/health`, `/version`) is looked for beside `/v1`, behind
+    the same prefix: `http://gateway/team/v1` has `http://gateway/team/health`.
+    """
+
+    _found_profile: ModelProfile | None = PrivateAttr(default=None)
+
+    def list_models(self) -> list[VLLMModelCard]:
+        """List the models that the server has, LoRA adapters and aliases included.
+
+        Returns:
+            A card for each, in the server's order: a model without a name uses the first.
+
+        Raises:
+            VLLMError: The server does not answer, or not as vLLM does.
+        """
+        return self._ask(self._models(self._read_models))
+
+    async def alist_models(self) -> list[VLLMModelCard]:
+        """`list_models`, asynchronously."""
+        return await self._aask(self._models(self._read_models))
+
+    def load_profile(self) -> ModelProfile:
+        """Find out the model's context length, and set `profile`.
+
+        Making a `ChatVLLM` asks nothing of a server, so `profile` is `None` until somebody calls
+        this or `list_models`, or, where the model has no name, until the first request, which
+        looks for one. A profile that was given is not touched.
+
+        `profile` says no more than the server does: `max_input_tokens` is its `max_model_len`,
+        which the answer has to fit into too. It does not say `structured_output`: vLLM forces a
+        form on an answer, but with tools beside it most tool-call parsers cannot call any more, so
+        `create_agent` does better by a tool.
+
+        Returns:
+            The profile.
+
+        Raises:
+            VLLMError: The server does not answer, or does not have the model.
+        """
+        return self._ask(self._models(self._read_profile))
+
+    async def aload_profile(self) -> ModelProfile:
+        """`load_profile`, asynchronously."""
+        return await self._aask(self._models(self._read_profile))
+
+    def health(self) -> None:
+        """Make sure that the server is there and its engine is alive. Tries once.
+
+        Raises:
+            VLLMOverloadedError: The engine is dead (503).
+            VLLMError: The server does not answer.
+        """
+        self._ask(self._health())
+
+    async def ahealth(self) -> None:
+        """`health`, asynchronously."""
+        await self._aask(self._health())
+
+    def version(self) -> str:
+        """Ask for the server's version, such as `0.32.0`.
+
+        Raises:
+            VLLMError: The server does not answer, or not as vLLM does.
+        """
+        return self._ask(self._version())
+
+    async def aversion(self) -> str:
+        """`version`, asynchronously."""
+        return await self._aask(self._version())
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Tokenize a text with the model's own tokenizer, by the server's `/tokenize`.
+
+        Args:
+            text: It alone; no special token is added.
+
+        Returns:
+            Its tokens.
+
+        Raises:
+            VLLMError: The server does not answer, or has no `/tokenize`.
+        """
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        return self._ask(self._tokens(self._text(text)))
+
+    async def aget_token_ids(self, text: str) -> list[int]:
+        """`get_token_ids`, asynchronously."""
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        return await self._aask(self._tokens(self._text(text)))
+
+    async def aget_num_tokens(self, text: str) -> int:
+        """`get_num_tokens`, asynchronously."""
+        return len(await self.aget_token_ids(text))
+
+    def get_num_tokens_from_messages(
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
+    ) -> int:
+        """Count the tokens of a prompt exactly, by the server's `/tokenize`.
+
+        The server puts messages and tools into the model's chat template, as it does for an answer,
+        so this is the `input_tokens` that a request would report.
+
+        Args:
+            messages: What would be sent.
+            tools: As for `bind_tools`.
+            **kwargs: Fields of the request; `chat_template_kwargs`, `reasoning_effort`,
+                `documents` and the like change the prompt.
+
+        Returns:
+            The number of tokens.
+
+        Raises:
+            VLLMError: The server does not answer, or has no `/tokenize`.
+        """
+        tokens = self._ask(self._tokens(self._prompt(messages, tools, kwargs)))
+        return len(tokens)
+
+    async def aget_num_tokens_from_messages(
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
+    ) -> int:
+        """`get_num_tokens_from_messages`, asynchronously."""
+        tokens = await self._aask(self._tokens(self._prompt(messages, tools, kwargs)))
+        return len(tokens)
+
+    def _name_model(self) -> str:
+        """Find a model for one that was not named."""
+        self.model_name = self._first_of(self.list_models())
+        return self.model_name
+
+    async def _aname_model(self) -> str:
+        self.model_name = self._first_of(await self.alist_models())
+        return self.model_name
+
+    def _first_of(self, cards: Sequence[VLLMModelCard]) -> str:
+        if not cards:
+            base_url = public_url(str(self.openai_api_base))
+            msg = f"{base_url} lists no model. Name one with model=..., or start vLLM with one."
+            raise ValueError(msg)
+        return cards[0].id
+
+    # How to ask.
+
+    def _ask(self, inquiry: _Inquiry[T]) -> T:
+        self._ensure_sync_client_available()
+        with self._clear_errors(inquiry):
+            return inquiry.result(inquiry.send(self.root_client))
+
+    async def _aask(self, inquiry: _Inquiry[T]) -> T:
+        with self._clear_errors(inquiry):
+            return inquiry.result(await inquiry.send(self.root_async_client, headers=ONE_LOOP))
+
+    def _clear_errors(self, inquiry: _Inquiry[Any]) -> Any:
+        base_url = str(self.openai_api_base)
+        return clear_errors(base_url, inquiry.url if inquiry.endpoint else None)
+
+    # What to ask.
+
+    def _models(self, read: Callable[[Any], T]) -> _Inquiry[T]:
+        url = f"{str(self.openai_api_base).rstrip('/')}/models"
+        return _Inquiry(url=url, read=read, endpoint=False)
+
+    def _health(self) -> _Inquiry[None]:
+        def read(response: Any) -> None:
+            # The body is empty, but a gateway may say something; a web page is something else.
+            if "html" in response.headers.get("content-type", ""):
+                raise TypeError
+
+        return _Inquiry(url=self._beside("health"), read=read, retries=False)
+
+    def _version(self) -> _Inquiry[str]:
+        def read(response: Any) -> str:
+            version = response.json()["version"]
+            if not isinstance(version, str):
+                raise TypeError
+            return version
+
+        return _Inquiry(url=self._beside("version"), read=read)
+
+    def _tokens(self, body: Mapping[str, Any]) -> _Inquiry[list[int]]:
+        if self.model_name:
+            body = {"model": self.model_name, **body}
+        return _Inquiry(
+            url=self._beside("tokenize"),
+            body=body,
+            read=lambda response: [int(token) for token in response.json()["tokens"]],
+        )
+
+    def _beside(self, endpoint: str) -> str:
+        root = str(self.openai_api_base).rstrip("/").removesuffix("/v1")
+        return f"{root}/{endpoint}"
+
+    @staticmethod
+    def _text(text: str) -> dict[str, Any]:
+        return {"prompt": text, "add_special_tokens": False}
+
+    def _prompt(
+        self,
+        messages: Sequence[BaseMessage],
+        tools: Sequence[Any] | None,
+        kwargs: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """What of a chat request makes the prompt, as `/tokenize` takes it."""
+        kwargs = {name: value for name, value in kwargs.items() if name != _OF_OPENAI}
+        if tools is not None:
+            kwargs["tools"] = [convert_to_openai_tool(tool) for tool in tools]
+        payload = self._get_request_payload(list(messages), **kwargs)
+        request = {**payload, **payload.get("extra_body", {})}
+        template = dict(request.get("chat_template_kwargs") or {})
+        # Fields of the chat request alone, which end in the template too.
+        if (documents := request.get("documents")) is not None:
+            template["documents"] = documents
+        if (effort := request.get("reasoning_effort")) is not None:
+            template.setdefault("enable_thinking", effort != "none")
+            template["reasoning_effort"] = effort
+        if template:
+            request["chat_template_kwargs"] = template
+        return {name: request[name] for name in _IN_PROMPT if request.get(name) not in (None, "")}
+
+    # What is learnt.
+
+    def _read_models(self, response: Any) -> list[VLLMModelCard]:
+        cards = _cards(response)
+        own = (card for card in cards if card.id == self.model_name or not self.model_name)
+        if (card := next(own, None)) and self.profile is self._found_profile:
+            self.profile = self._found_profile = _profile(card)
+        return cards
+
+    def _read_profile(self, response: Any) -> ModelProfile:
+        cards = self._read_models(response)
+        if self.profile is None:
+            names = ", ".join(repr(card.id) for card in cards) or "none"
+            base_url = public_url(str(self.openai_api_base))
+            msg = f"{base_url} has no model {self.model_name!r}. Its models: {names}."
+            raise VLLMNotFoundError(msg, response=response, body=None)
+        return self.profile
+
+
+_OF_OPENAI = "allow_fetching_images"
+_IN_PROMPT = (
+    "model",
+    "messages",
+    "tools",
+    "add_generation_prompt",
+    "continue_final_message",
+    "add_special_tokens",
+    "chat_template",
+    "chat_template_kwargs",
+    "media_io_kwargs",
+    "mm_processor_kwargs",
+)
+
+
+def _cards(response: Any) -> list[VLLMModelCard]:
+    found = response.json()["data"]
+    lengths = {card["id"]: card.get("max_model_len") for card in found}
+    return [
+        VLLMModelCard(
+            id=str(card["id"]),
+            max_model_len=_count(card.get("max_model_len") or lengths.get(card.get("parent"))),
+            root=_text(card.get("root")),
+            parent=_text(card.get("parent")),
+            owned_by=_text(card.get("owned_by")),
+            created=_count(card.get("created")),
+        )
+        for card in found
+    ]
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _profile(card: VLLMModelCard) -> ModelProfile:
+    profile = ModelProfile(name=card.id, text_inputs=True, text_outputs=True, temperature=True)
+    if card.max_model_len is not None:
+        profile["max_input_tokens"] = card.max_model_len
+    return profile
