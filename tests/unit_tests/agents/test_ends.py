@@ -24,7 +24,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
-from langchain_toolstream.agents import EagerToolMiddleware, _early
+from langchain_toolstream.agents import EagerToolMiddleware, early
 from langchain_toolstream.core.errors import IncompleteStreamError
 from tests.unit_tests.agents.gated import (
     CALLS,
@@ -278,7 +278,7 @@ async def test_a_tool_that_other_middleware_answers_for_is_stopped() -> None:
 async def test_leaving_between_two_nodes_stops_tools_in_time(
     node: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_early, "PATIENCE", 0.0)
+    monkeypatch.setattr(early, "PATIENCE", 0.0)
     tools = Tools(closed="a")
     agent = agent_of([[*call(0, "a"), settle, CALLS]], [tools.tool()])
     async for update in agent.astream(INPUT, stream_mode="updates"):
@@ -291,7 +291,7 @@ async def test_leaving_between_two_nodes_stops_tools_in_time(
 async def test_a_slow_reader_gets_the_result_of_another_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_early, "PATIENCE", 0.0)
+    monkeypatch.setattr(early, "PATIENCE", 0.0)
     tools = Tools()
     agent = agent_of([[*call(0, "a"), settle, CALLS], [SAID]], [tools.tool()])
     updates: list[Any] = []
