@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_toolstream.core.errors import ServerStreamError
-from langchain_toolstream.vllm import sse
+from langchain_toolstream.vllm.response import sse
 from langchain_toolstream.vllm.response.sse import SSEDecoder
 from tests.unit_tests.core.helpers import growth
 from tests.unit_tests.vllm.wire import chunkings
