@@ -1,10 +1,27 @@
-"""The loop that brings a run's events on a wire, whatever the wire's protocol."""
+"""The loop that brings a run's events on a wire, and what the writers of protocols share."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from typing import Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
-from langchain_toolstream.core.events import ToolEvent
+from langchain_toolstream.core.events import (
+    MessageError,
+    MessageFinish,
+    MessageStart,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallInvalid,
+    ToolCallReady,
+    ToolCallStart,
+    ToolError,
+    ToolEvent,
+    ToolFinish,
+    ToolProgress,
+    ToolStart,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -69,24 +86,144 @@ async def write(
             await aclose()
 
 
-class Names:
-    """Ids of calls that are unique in a whole run, as front ends want them.
+@dataclass(slots=True)
+class Call:
+    """A call as a front end knows it.
 
-    A call's id is its own; only where another message has used it already, the message's run
-    comes before it.
+    Attributes:
+        id: Unique in the run, as front ends want it.
+        run_id: Of its message.
+        name: Of its tool.
+        written: Whether its input is complete.
+        answered: Whether it has a result; what its tool says after that is dropped, unless it
+            starts again.
+        held: The end of its tool, which came before the input was complete.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self._runs: dict[str, str] = {}  # whose an id is
+    id: str
+    run_id: str
+    name: str
+    written: bool = False
+    answered: bool = False
+    held: ToolFinish | ToolError | None = None
 
-    def of(self, run_id: str, call_id: str) -> str:
-        """Name a call.
 
-        Args:
-            run_id: Of its message.
-            call_id: Its own.
-        """
-        if self._runs.setdefault(call_id, run_id) == run_id:
-            return call_id
-        return f"{run_id}:{call_id}"
+class ProtocolWriter(ABC, Generic[Out]):
+    """What the writers of front-end protocols share: which calls there are, and their order.
+
+    A call is begun, its input completed, its tool shown and its result given, in this order,
+    whatever the order of the events. A protocol says how each is written.
+
+    Args:
+        show_errors: Whether the texts of failed tools go out.
+    """
+
+    def __init__(self, *, show_errors: bool) -> None:
+        """Start before the first event."""
+        self._show_errors = show_errors
+        self._calls: dict[tuple[str, str], Call] = {}  # by message and their own ids
+        self._owners: dict[str, str] = {}  # the first message that used an id
+
+    def feed(self, event: ToolEvent) -> Iterator[Out]:
+        """Write the next event."""
+        match event:
+            case MessageStart():
+                yield from self._start_message(event)
+            case TextDelta() | ReasoningDelta():
+                yield from self._prose(event)
+            case MessageFinish() | MessageError():
+                yield from self._end_message(event)
+            case ToolCallStart():
+                owner = self._owners.setdefault(event.id, event.run_id)
+                # Only where another message has used the id already, the message's run is added.
+                name = event.id if owner == event.run_id else f"{event.run_id}:{event.id}"
+                call = Call(name, event.run_id, event.name)
+                self._calls[event.run_id, event.id] = call
+                yield from self._begin_call(call)
+            case ToolCallDelta() | ToolCallReady() | ToolCallInvalid():
+                yield from self._call(self._calls[event.run_id, event.id], event)
+            case ToolStart() | ToolProgress() | ToolFinish() | ToolError():
+                if (known := self._calls.get((event.run_id, event.id))) is not None:
+                    yield from self._tool(known, event)
+            case _:
+                pass  # arguments field by field, confirmations: protocols have neither
+
+    def _call(
+        self, call: Call, event: ToolCallDelta | ToolCallReady | ToolCallInvalid
+    ) -> Iterator[Out]:
+        match event:
+            case ToolCallDelta():
+                yield from self._args(call, event.args)
+            case ToolCallReady():
+                yield from self._complete(call, event.args)
+            case ToolCallInvalid() if not call.answered:  # a second result were a second message
+                call.held = None
+                call.answered = True
+                yield from self._invalid(call, event)
+                call.written = True
+
+    def _complete(self, call: Call, args: dict[str, Any]) -> Iterator[Out]:
+        """Once: a tool may start before its call is known to be ready, where tools are unknown."""
+        if call.written:
+            return
+        call.written = True
+        yield from self._input(call, args)
+        if (held := call.held) is not None:
+            call.held = None
+            yield from self._tool(call, held)
+
+    def _tool(
+        self, call: Call, event: ToolStart | ToolProgress | ToolFinish | ToolError
+    ) -> Iterator[Out]:
+        match event:
+            case ToolStart():
+                call.held = None
+                call.answered = False  # it may be tried again
+                if event.streamed is None:
+                    yield from self._complete(call, event.args)
+                yield from self._begin_tool(call, event)
+            case _ if call.answered:
+                pass
+            case ToolProgress():
+                yield from self._progress(call, event.data)
+            case ToolFinish() | ToolError() if not call.written:
+                call.held = event  # its tool read no further
+            case ToolFinish():
+                call.answered = True
+                yield from self._output(call, event)
+            case ToolError():
+                call.answered = True
+                yield from self._failure(call, event.error if self._show_errors else HIDDEN)
+
+    @abstractmethod
+    def _start_message(self, event: MessageStart) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _prose(self, event: TextDelta | ReasoningDelta) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _end_message(self, event: MessageFinish | MessageError) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _begin_call(self, call: Call) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _args(self, call: Call, piece: str) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _input(self, call: Call, args: dict[str, Any]) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _invalid(self, call: Call, event: ToolCallInvalid) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _begin_tool(self, call: Call, event: ToolStart) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _progress(self, call: Call, data: Any) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _output(self, call: Call, event: ToolFinish) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _failure(self, call: Call, error: str) -> Iterable[Out]: ...
