@@ -1,4 +1,4 @@
-"""The tools that run before ToolNode asks for them, and how ToolNode gets what they return."""
+"""Tools that run before ToolNode asks for them, and how ToolNode gets their results."""
 
 import asyncio
 import json
@@ -21,23 +21,23 @@ from pydantic import PrivateAttr
 Run = asyncio.Future[Any] | Future[Any]
 
 PATIENCE = 10.0
-"""Seconds after the end of the message in which ToolNode has to ask for a tool's result. It asks
-within milliseconds, unless whoever reads the agent's stream is slow or has left."""
+"""Seconds that a result is kept after the end of the message. ToolNode asks for it within
+milliseconds, unless the reader of the agent's stream is slow or has left."""
 
 
 class Starter(Protocol):
-    """What runs tools."""
+    """What runs tools: `Tasks` or `Threads`."""
 
     def start(self, tool: BaseTool, call: ToolCall) -> Run | None:
-        """Run a tool, or do not where that is not possible."""
+        """Run a tool; return nothing where that is not possible."""
         ...
 
-    def leave(self, let_go: Callable[[], object]) -> None:
-        """Start nothing more, and let go in time of what nobody asked for."""
+    def end(self, drop_the_rest: Callable[[], object]) -> None:
+        """Start nothing more. Call `drop_the_rest` after `PATIENCE`, where that can be done."""
         ...
 
-    def forget(self) -> None:
-        """There is nothing to let go of any more."""
+    def all_taken(self) -> None:
+        """Nothing is left to drop."""
         ...
 
 
@@ -81,10 +81,10 @@ class EarlyCalls:
             self._calls[call_id] = EarlyCall(call, tool, run, written_by)
 
     def cancel(self, call_id: str | None) -> None:
-        """Stop the tool of a call that is none, or drop its result."""
+        """Stop the tool of a call that is invalid, or drop its result."""
         if early := self._calls.pop(call_id or "", None):
             early.run.cancel()
-            self._forget_if_empty()
+            self._report_if_empty()
 
     def cancel_written_by(self, run_id: UUID) -> None:
         """Stop the tools of all calls of one model run."""
@@ -108,38 +108,37 @@ class EarlyCalls:
             self.cancel(call["id"])
             return None
         del self._calls[call["id"] or ""]
-        self._forget_if_empty()
+        self._report_if_empty()
         return early
 
-    def leave(self) -> None:
-        """Say that the message ended: ToolNode asks soon, or never."""
+    def end(self) -> None:
+        """The message has ended: ToolNode asks soon, or never."""
         self.expires = time.monotonic() + PATIENCE
-        self._starter.leave(lambda: self.keep([]))
-        self._forget_if_empty()
+        self._starter.end(lambda: self.keep([]))
+        self._report_if_empty()
 
-    def _forget_if_empty(self) -> None:
+    def _report_if_empty(self) -> None:
         if not self._calls:
-            self._starter.forget()
+            self._starter.all_taken()
 
 
 class Runs:
     """Which calls run early in which run of the agent.
 
-    Here the model's node and the tools' node of one run find each other, and only each other. One
-    middleware serves all runs of its agent at once, and another run may have the same call under
-    the same id. What tells runs apart is LangGraph's `RunControl`, which every run has one of, and,
-    for agents in a graph, the place in that.
+    One middleware serves all runs of its agent at once, and two runs may have calls with the same
+    id. LangGraph's `RunControl`, of which every run has one, tells them apart, and for agents in a
+    graph also their place in it.
     """
 
     def __init__(self) -> None:
         """Start without any."""
         self._runs: dict[tuple[int, str], tuple[object, EarlyCalls]] = {}
 
-    def enter(self, runtime: Runtime[Any], early: EarlyCalls) -> bool:
-        """Take in what will be started for the next message of a run.
+    def register(self, runtime: Runtime[Any], early: EarlyCalls) -> bool:
+        """Register what will be started for the next message of a run.
 
         What is left of an earlier message is stopped: outer middleware asked the model again, or
-        ToolNode was kept from asking.
+        ToolNode never asked.
 
         Args:
             runtime: That of the model's node.
@@ -158,8 +157,8 @@ class Runs:
         self._runs[key] = (runtime.control, early)  # held, so that its id is no other's
         return True
 
-    def tidy(self, runtime: Runtime[Any]) -> None:
-        """Keep nothing of a run that has nothing left.
+    def drop_if_empty(self, runtime: Runtime[Any]) -> None:
+        """Forget a run that has nothing left.
 
         Args:
             runtime: That of any node of the agent.
@@ -194,7 +193,7 @@ class Tasks:
     """Runs tools as tasks of the running event loop."""
 
     def __init__(self, config: RunnableConfig) -> None:
-        """Look at what the tools run under."""
+        """Note the context that the tools run in."""
         self._config = config
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
@@ -214,15 +213,15 @@ class Tasks:
                 return await tool.ainvoke(call, _for_call(self._config, call))
 
         task = asyncio.create_task(run_tool(), context=self._context.copy())
-        task.add_done_callback(_look_at)  # what nobody asks for is no unheard error
+        task.add_done_callback(_retrieve_error)  # asyncio warns of errors nobody looked at
         return task
 
-    def leave(self, let_go: Callable[[], object]) -> None:
-        """Let go in time of what nobody asked for."""
-        self._timer = self._loop.call_later(PATIENCE, let_go)
+    def end(self, drop_the_rest: Callable[[], object]) -> None:
+        """Drop in time what nobody asked for."""
+        self._timer = self._loop.call_later(PATIENCE, drop_the_rest)
 
-    def forget(self) -> None:
-        """Wait no longer."""
+    def all_taken(self) -> None:
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -231,7 +230,7 @@ class Threads:
     """Runs tools in threads."""
 
     def __init__(self, config: RunnableConfig) -> None:
-        """Look at what the tools run under."""
+        """Note the context that the tools run in."""
         self._config = config
         self._context = copy_context()
         self._executor: ThreadPoolExecutor | None = None
@@ -244,13 +243,13 @@ class Threads:
         config = _for_call(self._config, call)
         return self._executor.submit(context.run, tool.invoke, call, config)
 
-    def leave(self, let_go: Callable[[], object]) -> None:
+    def end(self, drop_the_rest: Callable[[], object]) -> None:
         """Start no more threads; a tool that runs in one cannot be stopped."""
-        del let_go
+        del drop_the_rest
         if self._executor is not None:
             self._executor.shutdown(wait=False)
 
-    def forget(self) -> None:
+    def all_taken(self) -> None:
         """Do nothing: there is no timer."""
 
 
@@ -311,8 +310,8 @@ class RunningTool(BaseTool):
                 pass
         return await self._tool.ainvoke(input, config, **kwargs)
 
-    def let_go(self) -> None:
-        """Stop the tool if nobody waits for it, nor has."""
+    def cancel_unless_taken(self) -> None:
+        """Stop the tool if nobody has asked for its result."""
         early, self._early = self._early, None
         if early is not None:
             early.run.cancel()
@@ -348,6 +347,6 @@ def _for_call(config: RunnableConfig, call: ToolCall) -> RunnableConfig:
     return {**config, "metadata": {**config.get("metadata", {}), **more}}
 
 
-def _look_at(task: asyncio.Task[Any]) -> None:
+def _retrieve_error(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""What becomes of the calls of a message that are none: no run, and an answer."""
+"""Invalid calls of a message: they do not run, and are answered."""
 
 import uuid
 from collections.abc import Sequence
@@ -14,40 +14,40 @@ MAX_TURNS = 3
 at `max_tokens` again and again would not stop otherwise."""
 
 
-def judged(message: AIMessage, read: Sequence[Call]) -> AIMessage:
-    """Move what is no call to where it is not run; give every call an id of its own.
+def move_invalid_calls(message: AIMessage, read: Sequence[Call]) -> AIMessage:
+    """Move invalid calls into `invalid_tool_calls`; give every call an id of its own.
 
     Args:
         message: The model's message. langchain-core completes what was cut, so a call in it may
             never have been written to its end.
-        read: What the call rules found in the model's stream, good and not. A call that came
+        read: What the call rules found in the model's stream, valid and invalid. A call that came
             without an id, or with that of another, has one of its own there.
 
     Returns:
         The message, or one like it.
     """
     left = list(read)
-    good: list[ToolCall] = []
-    bad: list[InvalidToolCall] = []
+    valid: list[ToolCall] = []
+    invalid: list[InvalidToolCall] = []
     calls: list[Call] = [*message.tool_calls, *message.invalid_tool_calls]
     for call in calls:
-        call_id = None if call["id"] in {one["id"] for one in [*good, *bad]} else call["id"]
+        call_id = None if call["id"] in {one["id"] for one in [*valid, *invalid]} else call["id"]
         same = _find(call, call_id, left)
         if same is not None:
             left.remove(same)
             call_id = same["id"]
         call_id = call_id or f"call_{uuid.uuid4().hex[:24]}"
         if same is not None and is_invalid(same):
-            bad.append(same)
+            invalid.append(same)
         elif is_invalid(call):
-            bad.append({**call, "id": call_id})
+            invalid.append({**call, "id": call_id})
         else:
-            good.append({**cast("ToolCall", call), "id": call_id})
-    if good == message.tool_calls and bad == message.invalid_tool_calls:
+            valid.append({**cast("ToolCall", call), "id": call_id})
+    if valid == message.tool_calls and invalid == message.invalid_tool_calls:
         return message
-    update: dict[str, Any] = {"tool_calls": good, "invalid_tool_calls": bad}
+    update: dict[str, Any] = {"tool_calls": valid, "invalid_tool_calls": invalid}
     if isinstance(message.content, list):
-        by_id = {call["id"]: call for call in bad}
+        by_id = {call["id"]: call for call in invalid}
         update["content"] = [
             by_id.get(block.get("id"), block)
             if isinstance(block, dict) and block.get("type") == "tool_call"
@@ -67,7 +67,7 @@ def _find(call: Call, call_id: str | None, read: Sequence[Call]) -> Call | None:
     return same[0] if same else None
 
 
-def answers(messages: Sequence[BaseMessage]) -> tuple[list[ToolMessage], bool]:
+def answer_invalid_calls(messages: Sequence[BaseMessage]) -> tuple[list[ToolMessage], bool]:
     """Answer the invalid calls of the last message of the model.
 
     Args:
@@ -100,5 +100,5 @@ def answers(messages: Sequence[BaseMessage]) -> tuple[list[ToolMessage], bool]:
 
 
 def is_invalid(call: Call) -> TypeGuard[InvalidToolCall]:
-    """Whether something is no call."""
+    """Whether a call is an invalid one."""
     return call.get("type") == "invalid_tool_call"

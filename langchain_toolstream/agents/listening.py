@@ -118,14 +118,14 @@ class Listener(BaseCallbackHandler):
         del token, kwargs
         message = self._messages.get(run_id)
         if message is not None and isinstance(chunk, ChatGenerationChunk):
-            self._act(message.feed(chunk.message, by="chunks"), run_id)
+            self._handle(message.feed(chunk.message, by="chunks"), run_id)
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Read an event of the v3 protocol, which models are run by where a reader wants that."""
         del kwargs
         if message := self._messages.get(run_id):
             for chunk in message.events.feed(event):
-                self._act(message.feed(chunk, by="events"), run_id)
+                self._handle(message.feed(chunk, by="events"), run_id)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Judge the message."""
@@ -151,7 +151,7 @@ class Listener(BaseCallbackHandler):
         if self._messages.pop(run_id, None):
             self._early.cancel_written_by(run_id)
 
-    def _act(self, calls: list[Call], run_id: UUID) -> None:
+    def _handle(self, calls: list[Call], run_id: UUID) -> None:
         for call in calls:
             if is_invalid(call):
                 self._early.cancel(call["id"])
@@ -183,12 +183,12 @@ class _Message:
 
     def __init__(self, reading: MessageReading) -> None:
         self.reading = reading
-        self.events = _Events()
+        self.events = _ChunksOfEvents()
         self.calls: dict[str | None, Call] = {}
         self.by: Literal["chunks", "events"] | None = None
 
     def feed(self, chunk: BaseMessage, *, by: Literal["chunks", "events"]) -> list[Call]:
-        """Read by one way: some models report both chunks and events."""
+        """Read either chunks or events: some models report both."""
         self.by = self.by or by
         if self.by != by:
             return []
@@ -203,7 +203,7 @@ class _Message:
         return taken
 
 
-class _Events:
+class _ChunksOfEvents:
     """Makes chunks of the events of the v3 protocol.
 
     A chunk that says that the message was cut says it with its last words; as events they come

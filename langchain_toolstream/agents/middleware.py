@@ -34,7 +34,7 @@ from langchain_toolstream.agents.early import (
 )
 from langchain_toolstream.agents.guards import guards_seen_from
 from langchain_toolstream.agents.injected import needs_tool_node
-from langchain_toolstream.agents.invalid import answers, judged
+from langchain_toolstream.agents.invalid import answer_invalid_calls, move_invalid_calls
 from langchain_toolstream.agents.listening import Listener, StreamingListener
 from langchain_toolstream.schema.tool_schema import ToolSchema
 from langchain_toolstream.tools.read_only import ReadOnly, reader_of
@@ -62,18 +62,17 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     - it is given no state, store or `ToolRuntime`, which only ToolNode has;
     - the model streams.
 
-    Calls that are none (cut off, malformed, contradicted) do not run, and the model is told why and
-    asked again, instead of the agent ending without a word; after three messages in a row with
-    nothing else it ends.
+    Invalid calls (cut off, malformed, contradicted) do not run. The model is told why and asked
+    again, where an agent without the middleware ends silently. After three messages in a row with
+    nothing but invalid calls the agent ends.
 
     Works in `invoke` and `stream` too, where the tools run in threads, which cannot be stopped.
 
     Args:
         read_only: Which tools are read-only: `True` for all, names, or a predicate on the tool.
         trust_annotations: Whether an MCP server is believed that its tool is read-only.
-        eager_despite: Names of guards that are none for read-only tools (a middleware's name,
-            `"interrupt_before"`, `"interrupt_after"`), or of tools that may start whatever guards
-            the agent.
+        eager_despite: Names of guards that read-only tools may overtake (a middleware's name,
+            `"interrupt_before"`, `"interrupt_after"`), or of tools that may overtake every guard.
 
     Raises:
         TypeError: An argument is one name where a list of names belongs.
@@ -101,7 +100,7 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         trust_annotations: bool = False,
         eager_despite: Iterable[str] = (),
     ) -> None:
-        """Take the user's word."""
+        """Note who is read-only."""
         super().__init__()
         if isinstance(eager_despite, str):
             msg = f"eager_despite takes a list of names, not one name: [{eager_despite!r}]."
@@ -133,10 +132,10 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             handler: Calls the model, perhaps through other middleware.
 
         Returns:
-            Its response, without the calls that are none.
+            Its response; calls that are invalid stand in `invalid_tool_calls`.
         """
         with self._listening(request, Threads) as listener:
-            return _judged(handler(request), listener)
+            return _without_invalid_calls(handler(request), listener)
 
     async def awrap_model_call(
         self,
@@ -153,7 +152,7 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             See `wrap_model_call`.
         """
         with self._listening(request, Tasks) as listener:
-            return _judged(await handler(request), listener)
+            return _without_invalid_calls(await handler(request), listener)
 
     @contextmanager
     def _listening(
@@ -161,8 +160,8 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> Iterator[Listener]:
         config = ensure_config()
         early = EarlyCalls(starter(config))
-        schemas, eager = self._look_at(request.tools)
-        if not self._runs.enter(request.runtime, early):
+        schemas, eager = self._schemas_of(request.tools)
+        if not self._runs.register(request.runtime, early):
             eager = {}
         info = request.runtime.execution_info
         listener = (StreamingListener if eager else Listener)(
@@ -176,21 +175,20 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             raise
         finally:
             var_child_runnable_config.reset(token)
-            early.leave()
-            self._runs.tidy(request.runtime)
+            early.end()
+            self._runs.drop_if_empty(request.runtime)
 
-    def _look_at(
+    def _schemas_of(
         self, tools: Iterable[BaseTool | dict[str, Any]]
     ) -> tuple[dict[str, ToolSchema], dict[str, BaseTool]]:
         """What is known of an agent's tools, and which of them may start early."""
-        known = self._schemas
-        looked_at = {
-            id(tool): known.get(id(tool))
+        known = {
+            id(tool): self._schemas.get(id(tool))
             or (tool, ToolSchema(tool, read_only=self._is_read_only(tool)))
             for tool in tools
             if isinstance(tool, BaseTool)
         }
-        self._schemas = looked_at  # of these tools only, so that there are never more
+        self._schemas = known  # of these tools only, so that there are never more
         if self._guards is None:
             warnings.warn(
                 "EagerToolMiddleware could not see what else guards the agent, because create_agent"
@@ -200,18 +198,18 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         guarded = self._guards is None or bool(self._guards - self._eager_despite)
         eager = {
             tool.name: tool
-            for tool, schema in looked_at.values()
+            for tool, schema in known.values()
             if schema.read_only
             and (not guarded or tool.name in self._eager_despite)
             and not needs_tool_node(tool)
         }
-        return {tool.name: schema for tool, schema in looked_at.values()}, eager
+        return {tool.name: schema for tool, schema in known.values()}, eager
 
     # Behind the model.
 
     @hook_config(can_jump_to=["model"])
     def after_model(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Stop what was started for no call of the message, and answer the calls that are none.
+        """Stop what was started for no call of the message, and answer the invalid calls.
 
         Args:
             state: The agent's state.
@@ -224,8 +222,8 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if early := self._runs.find(runtime):
             last = next((m for m in reversed(messages) if isinstance(m, AIMessage)), None)
             early.keep(last.tool_calls if last else [])
-            self._runs.tidy(runtime)
-        errors, again = answers(messages)
+            self._runs.drop_if_empty(runtime)
+        errors, again = answer_invalid_calls(messages)
         if not errors:
             return None
         return {"messages": errors, **({"jump_to": "model"} if again else {})}
@@ -287,7 +285,7 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         runtime, tool = get_runtime(), request.tool
         early = self._runs.find(runtime)
         call = early.take(request.tool_call, tool) if early and tool else None
-        self._runs.tidy(runtime)
+        self._runs.drop_if_empty(runtime)
         if call is None or tool is None:
             yield request
             return
@@ -295,13 +293,13 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         try:
             yield request.override(tool=running)
         finally:
-            running.let_go()  # other middleware may have answered without it
+            running.cancel_unless_taken()  # other middleware may have answered without it
 
 
-def _judged(response: ModelResponse[Any], listener: Listener) -> ModelResponse[Any]:
-    """The response without the calls that are none."""
+def _without_invalid_calls(response: ModelResponse[Any], listener: Listener) -> ModelResponse[Any]:
+    """The response with its invalid calls where no one runs them."""
     messages = [
-        judged(one, listener.calls) if isinstance(one, AIMessage) else one
+        move_invalid_calls(one, listener.calls) if isinstance(one, AIMessage) else one
         for one in response.result
     ]
     if listener.error is not None and any(getattr(one, "tool_calls", None) for one in messages):

@@ -480,7 +480,7 @@ async def test_structured_answers_are_left_alone() -> None:
     assert answers(state)[:1] == done("a")
 
 
-# Calls that are none.
+# Invalid calls.
 
 OPEN = chunk(part('{"key": "b', index=1, call_id="call_b", name="read"))
 NONE = {
@@ -507,7 +507,7 @@ ROADS = {"ainvoke": lambda agent: agent.ainvoke(INPUT), "stream": stream, "v3": 
 @pytest.mark.parametrize("road", ROADS.values(), ids=ROADS)
 @pytest.mark.parametrize("read_only", [True, False])
 @pytest.mark.parametrize("none", NONE.values(), ids=NONE)
-async def test_what_is_no_call_does_not_run_and_is_answered(
+async def test_an_invalid_call_does_not_run_and_is_answered(
     none: list[Any],
     read_only: bool,  # noqa: FBT001
     road: Any,
@@ -551,7 +551,7 @@ async def test_a_call_without_an_id_runs_once() -> None:
     assert tools.runs == ["a"]
 
 
-async def test_of_two_calls_with_one_id_none_runs_that_is_none() -> None:
+async def test_of_two_calls_with_one_id_the_invalid_one_does_not_run() -> None:
     tools = Tools()
     twice = chunk(part('{"key": "b', index=1, call_id="call_a", name="read"))
     turns: list[Turn] = [[*call(0, "a"), twice, CUT], [SAID]]
@@ -569,7 +569,7 @@ async def test_an_invalid_call_without_an_id_is_answered() -> None:
     assert state["messages"][-1].content == "Done."
 
 
-def test_what_is_no_call_is_answered_in_sync_too() -> None:
+def test_an_invalid_call_is_answered_in_sync_too() -> None:
     tools = Tools(threading.Event)
     turns: list[Turn] = [NONE["cut"], [SAID]]
     state = agent_of(turns, [tools.tool()]).invoke(INPUT)
