@@ -2,7 +2,7 @@
 
 A server streams tool calls as fragments, `{"index", "id", "function": {"name", "arguments"}}`, and
 vLLM's forty tool-call parsers, older releases and other servers disagree about every part of that.
-`ToolCallAssembler` folds the fragments of one message into calls; `CompletionStream` reads whole
+`ToolCallAssembler` folds the fragments of one message into calls, and `core.completion` reads whole
 response chunks and keeps one assembler for each choice.
 
 A call goes through these states, and no other module may second-guess them:
@@ -10,68 +10,59 @@ A call goes through these states, and no other module may second-guess them:
 ```text
 open ──root object closes──> closed ──message ends, nothing against it──> confirmed
   │                            │
-  └── not JSON, cut, unknown,  └── later text contradicts it (revoked), it was the last call
-      schema refuses it            of a message that was cut, its name is not bound
+  └── not JSON, cut, unknown,  └── later text contradicts it (revoked), or it was the last call
+      arguments do not fit         of a message that was cut
                     └──────────────┴──> invalid
 ```
 
 1. **Which call.** By (choice, index); a new id on a known index opens a new call. No index: by id,
    else the last open call, else a new one. First non-empty id and name win; another name that is
-   not under the call's own id makes the call invalid. A call gets an id from
-   us when its name is known and one more fragment has come without one, or when another call of
-   the message has the same.
-2. **Absence.** `null`, `""` and a missing key are the same at every level. One list may hold
-   several entries of one call, of several calls, in any order.
+   not under the call's own id makes the call invalid. A call gets an id from us when its name is
+   known and one more fragment has come without one, or when another call of the message has the
+   same.
+2. **Every entry counts.** One list may hold several entries of one call, of several calls, in any
+   order. `null`, `""` and a missing key are the same at every level.
 3. **JSON.** Strict (`core.json`). No arguments at all (`""`, `null`, blank) mean `{}`, but only
    where the tool requires none. Arguments that come as an object are taken as they are.
-4. **Closed** is when the root object closes. Behind it, white space, closing brackets and the
-   identical object again mean nothing; anything else **revokes** the call.
-5. **Confirmed** is a call at the end of the message that is closed, not revoked, bound, valid, and
+4. **Finished values.** A number or literal is finished at its delimiter only; a string comes in
+   pieces that never split an escape or a character (`core.json`).
+5. **Closed** is when the root object closes. White space, closing brackets and the identical object
+   again may follow and mean nothing; anything else **revokes** the call.
+6. **Confirmed** is a call at the end of the message that is closed, not revoked, bound, valid, and
    not the last one (opened or written to) of a message that ended by `length`, `abort`,
    `repetition` or `content_filter`: seven vLLM parsers close cut JSON themselves, in that same
-   chunk.
-6. **Ready** is a call that may be started: a confirmed one; or, while the message goes on, a
+   chunk. An error event, or an end without a finish reason, confirms nothing and raises. A whole,
+   non-streamed answer that used up `max_tokens` was cut, whatever its finish reason says: vLLM
+   says `tool_calls` there and leaves the cut parameter out.
+7. **Finish reasons** decide nothing else. Nothing branches on `tool_calls` alone: named tool choice
+   says `stop`.
+8. **Ready** is a call that may be started: a confirmed one; or, while the message goes on, a
    closed, valid call of a read-only tool, when every call before it is of a read-only tool too and
-   ready or already known to be none. A read never overtakes a write that the model put before it.
+   ready or already invalid. A read never overtakes a write that the model put before it.
    A reader that cannot take a call back (`passed`) gets any tool's call in this way, but only when
    the arguments of a later one are being written: what truncation can spoil is the last call.
-7. **Provisional** is a call of a tool that reads an argument while it is written: from the moment
-   when all other arguments, optional ones too, are complete and valid and the text has begun. The
-   text ends when the call is ready; a call that turns out to be none is revoked. This is the one
-   exception to rule 6, by the word of the tool's author, who does nothing lasting before.
-8. **No repair**, with one exception that loses nothing: arguments that are a JSON string which
+9. **No repair**, with one exception that loses nothing: arguments that are a JSON string which
    holds the object that the tool's schema asks for.
-
-9. **Interrupted.** An error event, or an end without a finish reason, confirms nothing and raises.
-   A whole, non-streamed answer that used up `max_tokens` was cut, whatever its finish reason says:
-   vLLM says `tool_calls` there and leaves the cut parameter out.
-10. **Usage** is the last that came, never a sum. **Reasoning** is `reasoning` or
-   `reasoning_content`, never both.
-
-Nothing here branches on `finish_reason == "tool_calls"`: named tool choice says `stop`.
+10. **Provisional** is a call of a tool that reads an argument while it is written: from the moment
+    when all other arguments, optional ones too, are complete and valid and the text has begun. The
+    text ends when the call is ready; an invalid call is revoked. This is the one exception to rule
+    8, by the word of the tool's author, who does nothing lasting before.
+11. **Usage** is the last that came, never a sum. **Reasoning** is `reasoning` or
+    `reasoning_content`, never both.
 """
 
-import json
-import re
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol
 
-from langchain_toolstream.core.errors import (
-    IncompleteStreamError,
-    JSONLimitError,
-    JSONStreamError,
-    ServerStreamError,
-)
+from langchain_toolstream.core.arguments import BLANK, Arguments
+from langchain_toolstream.core.deltas import arguments_text, fragments_of, is_mapping, text_of
+from langchain_toolstream.core.errors import JSONLimitError, JSONStreamError
 from langchain_toolstream.core.events import (
     ArgumentDelta,
     ArgumentEvents,
     ArgumentFinish,
     CallEvent,
-    Event,
-    MessageFinish,
-    ReasoningDelta,
-    TextDelta,
     ToolCallDelta,
     ToolCallFinish,
     ToolCallInvalid,
@@ -79,7 +70,8 @@ from langchain_toolstream.core.events import (
     ToolCallReady,
     ToolCallStart,
 )
-from langchain_toolstream.core.json import LOOSE_PIECES, MAX_LENGTH, JSONEvent, JSONStream
+from langchain_toolstream.core.json import MAX_LENGTH, JSONEvent, JSONStream
+from langchain_toolstream.core.strings import has_surrogate
 
 MAX_CALLS = 128
 """Calls of one message. OpenAI allows 128 tools; a stream that opens more calls is looping."""
@@ -93,9 +85,6 @@ _TRUNCATING = (
 # the others those of Anthropic, Bedrock, Google and OpenAI's Responses API. As parts of a reason:
 # a sum of chunks joins the reasons of several ("lengthlength").
 
-_BLANK = " \t\n\r"
-_has_surrogate = re.compile("[\ud800-\udfff]").search
-_is_closers = re.compile(r"[ \t\n\r\]}]*").fullmatch
 _FRAGMENTS_BEFORE_AN_ID_IS_MADE = 2
 
 
@@ -155,34 +144,13 @@ class ToolSpec(Protocol):
         ...
 
 
-class _Halves:
-    """Join characters whose two halves came in two pieces, as servers that count UTF-16 send them.
-
-    A half that waits for its other half is held back.
-    """
-
-    __slots__ = ("held",)
-
-    def __init__(self) -> None:
-        self.held = ""
-
-    def join(self, text: str) -> str:
-        if not self.held and (text.isascii() or not _has_surrogate(text)):
-            return text
-        text = self.held + text
-        self.held = text[-1] if "\ud800" <= text[-1:] < "\udc00" else ""
-        whole = text.removesuffix(self.held)
-        return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-
-
 class _Call:
     """One call while it is written."""
 
     __slots__ = (
-        "args", "begun", "behind", "complete", "double_encoded", "error", "fields", "finished",
-        "fragments", "halves", "id", "index", "joined", "json", "length", "name", "pieces",
-        "provisional", "ready", "reported_invalid", "root", "root_length", "spec", "started",
-        "told", "undelivered", "wire_id", "wire_index",
+        "args", "arguments", "double_encoded", "error", "fields", "finished", "fragments", "id",
+        "index", "name", "provisional", "ready", "reported_invalid", "spec", "told", "undelivered",
+        "wire_id", "wire_index",
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
@@ -190,59 +158,33 @@ class _Call:
         self.wire_index: int | None = None
         self.wire_id: str | None = None
         self.fragments = 0
-        self.id = ""
+        self.id = ""  # set when it is announced
         self.name = ""
         self.spec: ToolSpec | None = None
-        self.json = JSONStream()
-        self.halves = _Halves()
-        self.joined = ""  # all argument text, as it came, but for
-        self.pieces: list[str] = []  # the last pieces
-        self.length = 0
-        self.root_length = 0  # how much of the text is the root value
-        self.root: str | None = None  # that text, where it has to be compared
-        self.behind: int | None = None  # how far a repetition behind the root has come
+        self.arguments = Arguments()
         self.undelivered: list[str] = []  # what readers have not been given yet
         self.fields: list[JSONEvent] = []  # likewise
         self.args: dict[str, Any] | None = None  # set when closed
         self.double_encoded = False
         self.error: str | None = None
-        self.started = False
         self.ready = False
-        self.complete: set[str | int] = set()  # which arguments are, where one is streamed
-        self.begun = False  # the streamed one
         self.provisional = False
         self.finished = False
         self.reported_invalid = False  # by another reader, perhaps without a reason
         self.told = False  # the error is another reader's
 
-    def keep(self, text: str) -> None:
-        """Take the next piece of the text."""
-        self.length += len(text)
-        self.pieces.append(text)
-        if len(self.pieces) > LOOSE_PIECES:
-            self.gather()
+    @property
+    def streamed(self) -> str | None:
+        """The argument that its tool reads while it is written."""
+        return self.spec.streamed[0] if self.spec is not None and self.spec.streamed else None
 
     def read(self, text: str) -> list[JSONEvent]:
-        """Take the next piece of the text, and read it as JSON."""
-        self.keep(text)
-        try:
-            found = self.json.feed(text)
-        except JSONStreamError:
-            found = []
-        if error := self.json.error:
+        """Take the next piece of the arguments, up to the end of the root value."""
+        found = self.arguments.read(text)
+        if error := self.arguments.json.error:
             kind = "too large" if isinstance(error, JSONLimitError) else "not JSON"
             self.error = f"The arguments are {kind}: {error}."
         return found
-
-    def gather(self) -> str:
-        """Join the text, and return it."""
-        text = self.joined
-        if self.pieces:
-            self.joined = ""  # so that the text has one owner, and grows in place
-            text += "".join(self.pieces)
-            self.pieces.clear()
-            self.joined = text
-        return text
 
 
 class ToolCallAssembler:
@@ -256,8 +198,8 @@ class ToolCallAssembler:
         growth: Whether to report the same as `ArgumentEvents`, with where each value begins, and
             the start and the finish of the arguments as a whole, the value at the path `()`.
         passed: Whether a call may become ready early when a later one is being written, whatever
-            its tool, instead of when its tool is read-only (rule 6).
-        provisional: Whether to report `ToolCallProvisional` (rule 7).
+            its tool, instead of when its tool is read-only (rule 8).
+        provisional: Whether to report `ToolCallProvisional` (rule 10).
         run_id: Whose message it is, for the events, where there are several.
 
     Example:
@@ -325,11 +267,11 @@ class ToolCallAssembler:
         events: list[CallEvent] = []
         if self._closed:
             return events
-        fragments = _fragments(delta)
+        fragments = fragments_of(delta)
         call = self._go_on(fragments[0], events) if len(fragments) == 1 else None
         if call is None:
             for fragment in fragments:
-                if _is_mapping(fragment):
+                if is_mapping(fragment):
                     self._fold(fragment, events)
         elif call.error is None and not (finish_reason or rejected):
             return events
@@ -341,9 +283,9 @@ class ToolCallAssembler:
         for call in self._streaming:
             if call.provisional and call.error is not None and not call.finished:
                 self._invalidate(call, events)
-            elif self._cut_by is None:
-                self._announce_provisional(call, events)
         if self._cut_by is None:
+            if self._streaming:
+                self._streaming = [c for c in self._streaming if self._may_stream(c, events)]
             self._announce_early(events)
         return events
 
@@ -406,7 +348,7 @@ class ToolCallAssembler:
         Args:
             call_id: The id of the call.
         """
-        return self._by_id[call_id].json
+        return self._by_id[call_id].arguments.json
 
     def _go_on(self, fragment: Any, events: list[CallEvent]) -> _Call | None:
         """Read what most fragments are: more of the arguments that were written last.
@@ -431,16 +373,17 @@ class ToolCallAssembler:
         ):
             return None
         text = inner.get("arguments", inner.get("args"))
+        arguments = call.arguments
         if (
             type(text) is not str
             or "}" in text
-            or not (text.isascii() or not _has_surrogate(text))
+            or has_surrogate(text)
             or call.error is not None
-            or not call.started
-            or call.halves.held
-            or call.length + len(text) > MAX_LENGTH
-            or type(call.json.value) is not dict
-            or call.json.closed
+            or not call.id
+            or arguments.halves.held
+            or arguments.length + len(text) > MAX_LENGTH
+            or type(arguments.json.value) is not dict
+            or arguments.json.closed
         ):
             return None
         found = call.read(text)
@@ -451,9 +394,9 @@ class ToolCallAssembler:
 
     def _fold(self, fragment: Mapping[str, Any], events: list[CallEvent]) -> None:
         function = fragment.get("function")
-        inner = function if _is_mapping(function) else fragment
-        name = _text(inner.get("name")).strip()
-        wire_id = _text(fragment.get("id"))
+        inner = function if is_mapping(function) else fragment
+        name = text_of(inner.get("name")).strip()
+        wire_id = text_of(fragment.get("id"))
         if wire_id == "null":
             wire_id = ""
         index = fragment.get("index")
@@ -481,20 +424,20 @@ class ToolCallAssembler:
             call.spec = self._tools.get(name) if self._tools is not None else None
             if self._provisional and call.spec is not None and call.spec.streamed is not None:
                 self._streaming.append(call)
-            if call.json.closed:
+            if call.arguments.json.closed:
                 self._close_root(call)
         self._start(events)
         try:
-            text = _arguments_text(inner.get("arguments", inner.get("args")))
+            text = arguments_text(inner.get("arguments", inner.get("args")))
         except (TypeError, ValueError, RecursionError) as error:
             self._refuse(call, f"The arguments cannot be written as JSON: {error}.", events)
             text = ""
         if text:
             self._last_written = call
-        if text and (text := call.halves.join(text)):
+        if text and (text := call.arguments.halves.join(text)):
             self._read(call, text, events)
         if fragment.get("type") == "invalid_tool_call":
-            if reason := _text(fragment.get("error")):
+            if reason := text_of(fragment.get("error")):
                 self._refuse(call, reason, events, told=True)
             call.reported_invalid = True
         self._deliver(call, events)
@@ -512,7 +455,7 @@ class ToolCallAssembler:
             return known if known is not None and known.wire_index == index else None
         if known is not None or not self._calls:
             return known
-        last = next((c for c in reversed(self._calls) if not c.json.closed), None)
+        last = next((c for c in reversed(self._calls) if not c.arguments.json.closed), None)
         if last is None:
             return None if name or wire_id else self._calls[-1]
         if wire_id and (last.wire_id is not None or (name and last.name)):
@@ -542,7 +485,6 @@ class ToolCallAssembler:
                 if not call.name or (waits and call is self._calls[-1]):
                     return
             self._next_start += 1
-            call.started = True
             call.id = call.wire_id or _make_id()
             if call.id in self._by_id:
                 call.id = _make_id()
@@ -555,50 +497,38 @@ class ToolCallAssembler:
     # What a piece of argument text means.
 
     def _read(self, call: _Call, text: str, events: list[CallEvent]) -> None:
-        if call.length + len(text) > MAX_LENGTH:
-            call.length += len(text)
+        arguments = call.arguments
+        if arguments.length + len(text) > MAX_LENGTH:
+            arguments.length += len(text)
             reason = f"The arguments are longer than {MAX_LENGTH:,} characters."
             self._refuse(call, reason, events)
             return
         if call.error is not None:
-            call.keep(text)
+            arguments.keep(text)
             return
-        if call.json.closed:
-            call.keep(text)
+        if arguments.json.closed:
+            arguments.keep(text)
             self._read_behind(call, text, events)
             return
         found = call.read(text)
-        if self._fields and isinstance(call.json.value, dict):
-            call.fields += found
-        if self._streaming and call.spec is not None and call.spec.streamed is not None:
-            self._follow(call, found, call.spec.streamed[0])
-        if not call.json.closed:
+        if self._fields:
+            if isinstance(arguments.json.value, dict):
+                call.fields += found
+        elif call.provisional:
+            call.fields += [e for e in found if e[0] == "delta" and e[1] == (call.streamed,)]
+        if not arguments.json.closed:
             if self._text:
                 call.undelivered.append(text)
             return
-        behind = call.json.unused_text
-        call.root_length = call.length - len(behind)
+        behind = arguments.json.unused_text
         if self._text:
             call.undelivered.append(text[: len(text) - len(behind)])
         self._close_root(call)
         if behind:
             self._read_behind(call, behind, events)
 
-    def _follow(self, call: _Call, found: list[JSONEvent], streamed: str) -> None:
-        """See which arguments are complete, and hand on what comes of the streamed one."""
-        for event in found:
-            kind, path, value = event
-            if len(path) != 1:
-                continue
-            if kind == "finish":
-                call.complete.add(path[0])
-            elif path[0] == streamed:
-                call.begun = call.begun or (kind == "start" and value == "")
-                if kind == "delta" and call.provisional and not self._fields:
-                    call.fields.append(event)
-
     def _close_root(self, call: _Call) -> None:
-        root = call.json.value
+        root = call.arguments.json.value
         if isinstance(root, dict):
             call.args = root
         elif isinstance(root, str) and call.spec is not None:
@@ -620,29 +550,13 @@ class ToolCallAssembler:
                 call.fields = found
 
     def _read_behind(self, call: _Call, text: str, events: list[CallEvent]) -> None:
-        """Text behind the root: nothing, the same value again, or a contradiction."""
-        if call.behind is None and _is_closers(text):
-            return
-        if call.root is None:
-            call.root = call.gather()[: call.root_length].strip(_BLANK)
-        root = call.root
-        for char in text:
-            if call.behind is None:
-                if char in _BLANK or char in "]}":
-                    continue
-                call.behind = 0
-            if char != root[call.behind]:
-                self._contradict(call, events)
-                return
-            call.behind += 1
-            if call.behind == len(root):
-                call.behind = None
+        if not call.arguments.agrees(text):
+            self._contradict(call, events)
 
     def _contradict(self, call: _Call, events: list[CallEvent]) -> None:
-        behind = call.gather()[call.root_length :].strip(_BLANK)
         reason = (
-            f"The arguments were complete, and then {_shorten(behind)!r} followed, so the server "
-            "sent either too little or too much."
+            f"The arguments were complete, and then {_shorten(call.arguments.behind)!r} followed, "
+            "so the server sent either too little or too much."
         )
         self._refuse(call, reason, events)
 
@@ -670,11 +584,11 @@ class ToolCallAssembler:
 
     def _end(self, call: _Call, events: list[CallEvent]) -> None:
         self._start(events, through=call)
-        if call.halves.held:
-            self._read(call, call.halves.held, events)
+        if held := call.arguments.halves.held:
+            self._read(call, held, events)
         if call.error is None and call.args is None:
             self._end_without_object(call)
-        if call.error is None and call.behind is not None:
+        if call.error is None and call.arguments.repeating:
             self._contradict(call, events)
         if call.error is None and not call.name:
             call.error = "The call has no name, so there is nothing to run."
@@ -683,7 +597,7 @@ class ToolCallAssembler:
         self._deliver(call, events)
 
     def _end_without_object(self, call: _Call) -> None:
-        raw = call.gather().strip(_BLANK)
+        raw = call.arguments.text.strip(BLANK)
         if raw in ("", "null"):
             if call.spec is not None and call.spec.requires_arguments:
                 call.error = "The call has no arguments, and its tool requires some."
@@ -693,14 +607,14 @@ class ToolCallAssembler:
             self._judge(call)
             return
         try:
-            call.json.close()
+            call.arguments.json.close()
         except JSONStreamError as error:
             call.error = f"The arguments are not complete: {error}."
         else:
             call.error = f"The arguments have to be a JSON object, got {_shorten(raw)}."
 
     def _announce_early(self, events: list[CallEvent]) -> None:
-        """Rule 6, for the calls from the first that is not announced yet."""
+        """Rule 8, for the calls from the first that is not announced yet."""
         while self._next_ready < len(self._calls):
             call = self._calls[self._next_ready]
             if not self._may_be_early(call):
@@ -711,23 +625,25 @@ class ToolCallAssembler:
                 self._be_ready(call, events, early=True)
             self._next_ready += 1
 
-    def _announce_provisional(self, call: _Call, events: list[CallEvent]) -> None:
-        """Rule 7."""
-        if call.provisional or call.error is not None or call.json.closed:
-            return
-        if call.reported_invalid or not call.started:
-            return
-        spec, root = call.spec, call.json.value
-        if spec is None or spec.streamed is None or not isinstance(root, dict):
-            return
+    def _may_stream(self, call: _Call, events: list[CallEvent]) -> bool:
+        """Rule 10."""
+        json, root = call.arguments.json, call.arguments.json.value
+        if call.provisional or not call.id or json.closed or type(root) is not dict:
+            return True
+        spec = call.spec
+        if call.error is not None or call.reported_invalid or spec is None or not spec.streamed:
+            return False
         streamed, others = spec.streamed
-        if not (call.begun and others <= call.complete):
-            return
+        text = (
+            json.open_text if json.where == (streamed,) and json.in_string else root.get(streamed)
+        )
+        if not others.isdisjoint(json.where[:1]) or not (
+            isinstance(text, str) and others <= root.keys()
+        ):
+            return True
         args = {name: value for name, value in root.items() if name != streamed}
-        text = root.get(streamed, call.json.open_text)
         if spec.validate({**args, streamed: text}) is not None:
-            call.begun = False  # it will be invalid; do not ask again
-            return
+            return False  # it will be invalid; do not ask again
         call.provisional = True
         events.append(
             ToolCallProvisional(
@@ -739,6 +655,7 @@ class ToolCallAssembler:
                 text=text,
             )
         )
+        return True
 
     def _may_be_early(self, call: _Call) -> bool:
         if self._passed:
@@ -770,7 +687,7 @@ class ToolCallAssembler:
                 run_id=self._run_id,
                 id=call.id,
                 name=call.name,
-                args=call.gather(),
+                args=call.arguments.text,
                 error=call.error or "",
                 revoked=call.ready or call.provisional,
             )
@@ -778,9 +695,10 @@ class ToolCallAssembler:
 
     def _deliver(self, call: _Call, events: list[CallEvent]) -> None:
         """Give readers the text that is sure to be part of the one object, and its fields."""
-        if not (call.undelivered or call.fields) or not call.started:
+        if not (call.undelivered or call.fields) or not call.id:
             return
-        if call.args is None and call.error is None and type(call.json.value) is not dict:
+        root = call.arguments.json.value
+        if call.args is None and call.error is None and type(root) is not dict:
             return
         text, fields = "".join(call.undelivered), call.fields
         call.undelivered, call.fields = [], []
@@ -803,172 +721,6 @@ class ToolCallAssembler:
                 )
 
 
-class CompletionStream:
-    """Read the chunks of one chat completion, as they came over the wire.
-
-    A whole, non-streamed response body is one chunk too.
-
-    Args:
-        tools: The bound tools by name, as for `ToolCallAssembler`.
-        fields: Likewise.
-        passed: Likewise.
-        max_tokens: How many tokens the request allowed, where it said so.
-
-    Attributes:
-        begun: Whether anything came that is a completion's, if only an empty list of choices.
-        usage: The last usage that came.
-        finish_reasons: Why each choice ended, from the moment that is known.
-
-    Example:
-        ```python
-        from langchain_toolstream.core.calls import CompletionStream
-
-        stream = CompletionStream()
-        events = stream.feed({"choices": [{"index": 0, "delta": {"content": "Hi"}}]})
-        assert [(choice, event.text) for choice, event in events] == [(0, "Hi")]
-        stream.feed({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-        ((choice, finish),) = stream.close()
-        assert (choice, finish.finish_reason) == (0, "stop")
-        ```
-    """
-
-    def __init__(
-        self,
-        tools: Mapping[str, ToolSpec] | None = None,
-        *,
-        fields: bool = False,
-        passed: bool = False,
-        max_tokens: int | None = None,
-    ) -> None:
-        """Start before the first chunk."""
-        self.begun = False
-        self.usage: Mapping[str, Any] | None = None
-        self.finish_reasons: dict[int, str] = {}
-        self._max_tokens = max_tokens
-        self._whole = False
-        self._tools = tools
-        self._fields = fields
-        self._passed = passed
-        self._messages: dict[int, ToolCallAssembler] = {}
-        self._stop_reasons: dict[int, str | int] = {}
-        self._text: dict[int, _Halves] = {}
-        self._reasoning: dict[int, _Halves] = {}
-
-    def feed(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
-        """Take the next chunk.
-
-        Args:
-            chunk: The JSON of one server-sent event, in any of the shapes that
-                OpenAI-compatible servers send.
-
-        Returns:
-            What became known, each with the index of its choice: reasoning, text, calls.
-
-        Raises:
-            ServerStreamError: The chunk is an error.
-        """
-        if error := chunk.get("error"):
-            raise ServerStreamError.from_event(error)
-        if chunk.get("object") == "error":
-            raise ServerStreamError.from_event(chunk)
-        if _is_mapping(usage := chunk.get("usage")):
-            self.usage = usage
-        events: list[tuple[int, Event]] = []
-        choices = chunk.get("choices")
-        self.begun = self.begun or isinstance(choices, list)
-        for position, choice in enumerate(_mappings(choices)):
-            index = choice.get("index")
-            self._feed_choice(index if type(index) is int else position, choice, events)
-        return events
-
-    def _feed_choice(
-        self, index: int, choice: Mapping[str, Any], events: list[tuple[int, Event]]
-    ) -> None:
-        message = self._messages.get(index)
-        if message is None:
-            message = ToolCallAssembler(self._tools, fields=self._fields, passed=self._passed)
-            self._messages[index] = message
-        reason = _text(choice.get("finish_reason")) or None
-        if reason and (index not in self.finish_reasons or is_truncating(reason)):
-            self.finish_reasons[index] = reason
-        if isinstance(stop := choice.get("stop_reason"), str | int):
-            self._stop_reasons[index] = stop
-        delta = choice.get("delta")
-        if not _is_mapping(delta):
-            delta = _whole_message(choice.get("message"))
-            self._whole = self._whole or bool(delta)
-        thought = _text(delta.get("reasoning")) or _text(delta.get("reasoning_content"))
-        if thought and (thought := self._reasoning.setdefault(index, _Halves()).join(thought)):
-            events.append((index, ReasoningDelta(text=thought)))
-        content = _content_text(delta.get("content"))
-        if content and (content := self._text.setdefault(index, _Halves()).join(content)):
-            events.append((index, TextDelta(text=content)))
-        calls = message.feed(delta, finish_reason=reason)
-        events += [(index, event) for event in calls]
-
-    def close(self) -> list[tuple[int, Event]]:
-        """Say that the stream ended.
-
-        Returns:
-            The verdict on every call, then a `MessageFinish`, for each choice.
-
-        Raises:
-            IncompleteStreamError: A choice, or the whole answer, has no finish reason.
-            ServerStreamError: A choice finished by an error.
-        """
-        if not self._messages:
-            msg = "The stream ended before the answer began."
-            raise IncompleteStreamError(msg)
-        if missing := self._messages.keys() - self.finish_reasons.keys():
-            msg = (
-                f"The stream ended without a finish reason (choice {min(missing)}): the "
-                "connection was dropped or the server stopped. No tool call of it is confirmed."
-            )
-            raise IncompleteStreamError(msg)
-        if "error" in self.finish_reasons.values():
-            msg = "its finish reason is 'error'"
-            raise ServerStreamError(msg)
-        events: list[tuple[int, Event]] = []
-        for index, message in sorted(self._messages.items()):
-            reason = self.finish_reasons[index]
-            if self._used_up and not is_truncating(reason):
-                reason = "length"
-            events += [(index, event) for event in message.close(reason)]
-            finish = MessageFinish(
-                finish_reason=reason,
-                stop_reason=self._stop_reasons.get(index),
-                usage=self.usage,
-            )
-            events.append((index, finish))
-        return events
-
-    @property
-    def _used_up(self) -> bool:
-        used = self.usage.get("completion_tokens") if self.usage is not None else None
-        return (
-            self._whole
-            and len(self._messages) == 1
-            and self._max_tokens is not None
-            and isinstance(used, int)
-            and used >= self._max_tokens
-        )
-
-    def abort(self, reason: str) -> list[tuple[int, Event]]:
-        """Say that the stream was interrupted.
-
-        Args:
-            reason: What happened.
-
-        Returns:
-            A `ToolCallInvalid` for every call of every choice.
-        """
-        return [
-            (index, event)
-            for index, message in sorted(self._messages.items())
-            for event in message.abort(reason)
-        ]
-
-
 def _blame_truncation(call: _Call, finish_reason: str) -> None:
     """The last call of a message that was cut is none, even if it parses."""
     found = f" {call.error}" if call.error else ""
@@ -980,7 +732,7 @@ def _blame_truncation(call: _Call, finish_reason: str) -> None:
 
 def _suspect(previous: _Call) -> None:
     """An index that goes on under another id, without a name, may carry this call's arguments."""
-    if not previous.length and previous.error is None:
+    if not previous.arguments.length and previous.error is None:
         previous.error = (
             "The call has no arguments, and its index went on under another id without a name, so "
             "what belongs to which call cannot be told."
@@ -989,50 +741,6 @@ def _suspect(previous: _Call) -> None:
 
 def _make_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
-
-
-def _fragments(delta: Mapping[str, Any]) -> list[Any]:
-    if calls := delta.get("tool_calls"):
-        return calls if type(calls) is list else [calls]
-    legacy = delta.get("function_call")
-    return [{"function": legacy}] if _is_mapping(legacy) else []
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    if type(value) is list:
-        return [item for item in value if _is_mapping(item)]
-    return [value] if _is_mapping(value) else []
-
-
-def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
-    # The first test is the usual case, and a tenth of the cost of the second.
-    return type(value) is dict or isinstance(value, Mapping)
-
-
-def _whole_message(message: object) -> Mapping[str, Any]:
-    """A message instead of a delta: each entry of its list is a call of its own."""
-    if not _is_mapping(message):
-        return {}
-    calls = [
-        {**call, "index": index} for index, call in enumerate(_mappings(message.get("tool_calls")))
-    ]
-    return {**message, "tool_calls": calls}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _content_text(content: object) -> str:
-    if isinstance(content, list):
-        return "".join(_text(part.get("text")) for part in _mappings(content))
-    return _text(content)
-
-
-def _arguments_text(arguments: object) -> str:
-    if arguments is None or isinstance(arguments, str):
-        return arguments or ""
-    return json.dumps(arguments, ensure_ascii=False)
 
 
 def _shorten(text: str) -> str:

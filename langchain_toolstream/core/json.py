@@ -11,8 +11,8 @@ because what it means is not a question of JSON.
 
 The machine: `_state` says what may come next, `_frames` holds the open containers, outermost
 first. A string is read in runs up to the next character that matters; one that was cut inside an
-escape or a surrogate pair waits in `_held` for the next piece, so no delta ever ends in half a
-character. A number or literal is only known at its delimiter: `10` may become `100`.
+escape or a surrogate pair waits in `_held` for the next piece (`core.strings`), so no delta ever
+ends in half a character. A number or literal is only known at its delimiter: `10` may become `100`.
 """
 
 import re
@@ -25,6 +25,7 @@ from langchain_toolstream.core.errors import (
     JSONStreamError,
     JSONSyntaxError,
 )
+from langchain_toolstream.core.strings import BadStringError, decode
 
 JSONEvent = tuple[Literal["start", "delta", "finish"], JSONPath, Any]
 """`("start", path, empty)`: a string, object or list began; `empty` is `""`, `{}` or `[]`.
@@ -42,8 +43,10 @@ LOOSE_PIECES = 256
 """How many pieces of a text are kept before they are joined: a piece of a token's length takes
 twenty times the memory of its characters."""
 
-# What may come next. A name may begin up to `_FIRST_KEY`, any string up to `_FIRST_ITEM`.
-_KEY, _FIRST_KEY, _VALUE, _FIRST_ITEM, _COLON, _COMMA, _STRING, _SCALAR, _DONE, _FAILED = range(10)
+# What may come next. A name may begin up to `_FIRST_KEY`, any string up to `_FIRST_ITEM`; from
+# `_NAME` on, what is open is a string.
+_KEY, _FIRST_KEY, _VALUE, _FIRST_ITEM, _COLON, _COMMA, _SCALAR, _DONE, _FAILED = range(9)
+_NAME, _STRING = 9, 10
 
 _EXPECTED = {
     _VALUE: "a value",
@@ -54,25 +57,15 @@ _EXPECTED = {
 }
 
 _SPACE = " \t\n\r"
-_string_run = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*').match
 _number_run = re.compile(r"[-+.0-9eE]*").match
 _literal_run = re.compile(r"[a-z]*").match
-_scalar_run = {
-    **dict.fromkeys("-0123456789", _number_run),
-    **dict.fromkeys("tfn", _literal_run),
-}
+_scalar_run = dict.fromkeys("-0123456789", _number_run) | dict.fromkeys("tfn", _literal_run)
 _number = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)").fullmatch
 _number_start = re.compile(
     r"-|-?(?:0|[1-9][0-9]*)(?:\.|(?:\.[0-9]+)?[eE][-+]?)"
 ).fullmatch  # of one that is not yet a number
-_hex_digits = re.compile(r"[0-9a-fA-F]*").match
 _LITERALS = {"true": True, "false": False, "null": None}
 _LITERAL_STARTS = {word[:length] for word in _LITERALS for length in range(1, len(word) + 1)}
-_ESCAPES = {
-    '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
-}  # fmt: skip
-_ESCAPE_LENGTH = 6  # \uXXXX
-_HIGH, _LOW, _AFTER_LOW = 0xD800, 0xDC00, 0xE000  # the ranges of surrogates
 
 
 class JSONStream:
@@ -109,9 +102,9 @@ class JSONStream:
     """
 
     __slots__ = (
-        "_container", "_frames", "_held", "_is_key", "_joined", "_key", "_left", "_length",
-        "_max_depth", "_max_length", "_path", "_pieces", "_plain", "_scalar_run", "_state",
-        "_unused", "_unused_at", "_value_path", "closed", "error", "value",
+        "_container", "_frames", "_held", "_joined", "_key", "_left", "_length", "_max_depth",
+        "_max_length", "_path", "_pieces", "_plain", "_state", "_unused", "_unused_at",
+        "_value_path", "closed", "error", "value",
     )  # fmt: skip
 
     def __init__(self, *, max_depth: int = MAX_DEPTH, max_length: int = MAX_LENGTH) -> None:
@@ -124,13 +117,11 @@ class JSONStream:
         self._path: JSONPath = ()  # of the container
         self._key = ""
         self._value_path: JSONPath = ()  # of the value that is open, or comes next
-        self._is_key = False
         self._plain = False  # whether strings of the piece that is being read need no decoding
         self._joined = ""  # what has come of the string that is open, but for the last pieces
         self._pieces: list[str] = []
         self._held = ""
         self._left = ""  # of the string in which the text was found to be wrong
-        self._scalar_run: Any = None
         self.value: Any = None
         self.closed = False
         self._unused: list[str] = []
@@ -146,9 +137,17 @@ class JSONStream:
     @property
     def open_text(self) -> str:
         """What has come of the string that is being written, decoded; `""` where none is."""
-        if self._state == _STRING and not self._is_key:
-            return self._join()
-        return self._left if self._state == _FAILED else ""
+        return self._join() if self._state == _STRING else self._left
+
+    @property
+    def in_string(self) -> bool:
+        """Whether a string is being written, and not as a name."""
+        return self._state == _STRING
+
+    @property
+    def where(self) -> JSONPath:
+        """The path of what is being written: a value, or the container that has begun last."""
+        return self._value_path if self._state in (_VALUE, _SCALAR, _STRING) else self._path
 
     def snapshot(self) -> Any:
         """Copy what is known now, an open string included as far as it has come.
@@ -159,7 +158,7 @@ class JSONStream:
         Returns:
             The value so far; `None` before its first character.
         """
-        open_string = self._state == _STRING and not self._is_key
+        open_string = self._state == _STRING
         if self._container is None:
             return self.open_text if open_string else self.value
         copy: Any = self._container.copy()
@@ -191,14 +190,14 @@ class JSONStream:
         # A printable text holds no control character and no surrogate. These tests cost a third of
         # a regular expression's call, and most of a long string comes in by the next return.
         self._plain = plain = "\\" not in text and text.isprintable()
-        if plain and self._state == _STRING and '"' not in text and text and not self._held:
+        if plain and self._state >= _NAME and '"' not in text and text and not self._held:
             length = self._length + len(text)
             if length <= self._max_length:
                 self._length = length
                 self._pieces.append(text)
                 if len(self._pieces) > LOOSE_PIECES:
                     self._join()
-                return [] if self._is_key else [("delta", self._value_path, text)]
+                return [("delta", self._value_path, text)] if self._state == _STRING else []
         if self.error is not None:
             raise self.error
         events: list[JSONEvent] = []
@@ -231,7 +230,7 @@ class JSONStream:
                 self._finish_scalar(self._length, events)
             if self._state != _DONE:
                 msg = f"The text ends {self._ends_where()}"
-                raise JSONIncompleteError(msg, path=self._where(), position=self._length)
+                raise JSONIncompleteError(msg, path=self.where, position=self._length)
             if self._unused:
                 msg = f"Unexpected {self._unused[0][:1]!r} after the end of the value"
                 raise JSONSyntaxError(msg, path=(), position=self._unused_at)
@@ -251,9 +250,9 @@ class JSONStream:
         self._length = base + n
         if self._length > self._max_length:
             msg = f"The value is longer than {self._max_length:,} characters"
-            raise JSONLimitError(msg, path=self._where(), position=self._max_length)
+            raise JSONLimitError(msg, path=self.where, position=self._max_length)
         i = 0
-        if self._state == _STRING:
+        if self._state >= _NAME:
             i = self._scan_string(text, i, base, events)
         elif self._state == _SCALAR:
             i = self._scan_scalar(text, i, base, events)
@@ -264,9 +263,8 @@ class JSONStream:
             char = text[i]
             state = self._state
             if char == '"' and state <= _FIRST_ITEM:
-                self._state = _STRING
-                self._is_key = state <= _FIRST_KEY
-                if not self._is_key:
+                self._state = _NAME if state <= _FIRST_KEY else _STRING
+                if self._state == _STRING:
                     events.append(("start", self._value_path, ""))
                 i = self._scan_string(text, i + 1, base, events)
             elif char in _SPACE:
@@ -281,9 +279,8 @@ class JSONStream:
                     self._value_path = (*self._path, len(self._container))
                     self._state = _VALUE
                 i += 1
-            elif _VALUE <= state <= _FIRST_ITEM and (run := _scalar_run.get(char)):
+            elif _VALUE <= state <= _FIRST_ITEM and char in _scalar_run:
                 self._state = _SCALAR
-                self._scalar_run = run
                 i = self._scan_scalar(text, i, base, events)
             elif _VALUE <= state <= _FIRST_ITEM and char in "{[":
                 self._push(char, base + i, events)
@@ -300,11 +297,12 @@ class JSONStream:
 
     def _scan_scalar(self, text: str, i: int, base: int, events: list[JSONEvent]) -> int:
         """Read on in a number or literal, from `i` to its delimiter or the end of `text`."""
-        end: int = self._scalar_run(text, i).end()
+        run = _scalar_run[self._pieces[0][0] if self._pieces else text[i]]
+        end = run(text, i).end()  # type: ignore[union-attr]
         self._pieces.append(text[i:end])
         if end < len(text):
             self._finish_scalar(base + end, events)
-        elif self._scalar_run is _literal_run:
+        elif run is _literal_run:
             word = "".join(self._pieces)
             if word not in _LITERAL_STARTS:
                 raise self._not_json(word, base + end)
@@ -312,20 +310,29 @@ class JSONStream:
 
     def _scan_string(self, text: str, i: int, base: int, events: list[JSONEvent]) -> int:
         """Read on in a string, from `i` up to its end or the end of `text`."""
+        n = len(text)
         if self._plain:
             end = text.find('"', i)
-            piece = text[i:] if end < 0 else text[i:end]
+            end = n if end < 0 else end
+            piece = text[i:end]
         else:
-            piece, end = self._decode(text, i, base)
+            parts: list[str] = []
+            try:
+                end = decode(text, i, parts)
+            except BadStringError as bad:  # what stands before it is not lost
+                end, where = n, self.where
+                self.error = JSONSyntaxError(bad.reason, path=where, position=base + bad.at)
+            piece = "".join(parts)
         if piece:
             self._pieces.append(piece)
-            if not self._is_key:
+            if self._state == _STRING:
                 events.append(("delta", self._value_path, piece))
-        if end < 0:
-            return len(text)
+        if end == n or text[end] != '"':
+            self._held = text[end:]
+            return n
         value = self._join()
         self._joined = ""
-        if not self._is_key:
+        if self._state == _STRING:
             self._finish_value(value, events)
             return end + 1
         if value in self._container:
@@ -348,79 +355,6 @@ class JSONStream:
             self._pieces.clear()
             self._joined = text
         return text
-
-    def _decode(self, text: str, i: int, base: int) -> tuple[str, int]:
-        """Read on in a string that may hold escapes.
-
-        Returns what it says, and where its closing quote is: -1 when it goes on, or is wrong, and
-        then `error` says why, so that what stands before the error is not lost.
-        """
-        parts: list[str] = []
-        n = len(text)
-        try:
-            while i < n:
-                end = _string_run(text, i).end()  # type: ignore[union-attr]
-                if end > i:
-                    parts.append(text[i:end])
-                    if end == n:
-                        break
-                    i = end
-                char = text[i]
-                if char == '"':
-                    return "".join(parts), i
-                if char == "\\":
-                    if plain := _ESCAPES.get(text[i + 1 : i + 2]):
-                        parts.append(plain)
-                        i += 2
-                        continue
-                    taken = self._escape(text, i, base, parts)
-                elif char < " ":
-                    msg = f"Raw control character {char!r} in a string; JSON wants it escaped"
-                    raise JSONSyntaxError(msg, path=self._where(), position=base + i)
-                else:
-                    taken = _raw_surrogate(text, i, parts)
-                if not taken:
-                    self._held = text[i:]
-                    break
-                i += taken
-        except JSONStreamError as error:
-            self.error = error
-        return "".join(parts), -1
-
-    def _escape(self, text: str, i: int, base: int, parts: list[str]) -> int:
-        """Decode an escape that is not in `_ESCAPES`. Returns its length, 0 for more text."""
-        if i + 1 == len(text):
-            return 0
-        kind = text[i + 1]
-        if kind != "u":
-            msg = f"Unknown escape '\\{kind}' in a string"
-            raise JSONSyntaxError(msg, path=self._where(), position=base + i)
-        code = self._code_unit(text, i, base)
-        if code is None:
-            return 0
-        if _HIGH <= code < _LOW:
-            after = text[i + _ESCAPE_LENGTH : i + _ESCAPE_LENGTH + 2]
-            if after in ("", "\\"):
-                return 0
-            if after == "\\u":
-                low = self._code_unit(text, i + _ESCAPE_LENGTH, base)
-                if low is None:
-                    return 0
-                if _LOW <= low < _AFTER_LOW:
-                    parts.append(_join(code, low))
-                    return 2 * _ESCAPE_LENGTH
-        parts.append(chr(code))
-        return _ESCAPE_LENGTH
-
-    def _code_unit(self, text: str, i: int, base: int) -> int | None:
-        digits = text[i + 2 : i + _ESCAPE_LENGTH]
-        known = _hex_digits(digits).end()  # type: ignore[union-attr]
-        if known == _ESCAPE_LENGTH - 2:
-            return int(digits, 16)
-        if i + 2 + known == len(text):
-            return None
-        msg = f"'\\u' wants four hexadecimal digits, got {digits[: known + 1]!r}"
-        raise JSONSyntaxError(msg, path=self._where(), position=base + i)
 
     def _is_cut_scalar(self) -> bool:
         word = "".join(self._pieces)
@@ -497,7 +431,9 @@ class JSONStream:
 
     def _ends_where(self) -> str:
         if self._state == _STRING:
-            return "inside a name" if self._is_key else "inside a string"
+            return "inside a string"
+        if self._state == _NAME:
+            return "inside a name"
         if self._state == _SCALAR:
             return "inside a number or literal"
         return f"where {_EXPECTED.get(self._state) or self._separator()} should come"
@@ -505,15 +441,10 @@ class JSONStream:
     def _separator(self) -> str:
         return "',' or '}'" if type(self._container) is dict else "',' or ']'"
 
-    def _where(self) -> JSONPath:
-        if self._state in (_VALUE, _SCALAR) or (self._state == _STRING and not self._is_key):
-            return self._value_path
-        return self._path
-
     def _unexpected(self, char: str, position: int) -> JSONSyntaxError:
         expected = _EXPECTED.get(self._state) or self._separator()
         msg = f"Expected {expected}, got {char!r}"
-        return JSONSyntaxError(msg, path=self._where(), position=position)
+        return JSONSyntaxError(msg, path=self.where, position=position)
 
     def _not_json(self, word: str, position: int) -> JSONSyntaxError:
         if word[:1].isalpha():  # wrong from the character on that fits no literal
@@ -532,22 +463,3 @@ def _put(container: Any, key: Any, value: Any) -> None:
         container.append(value)
     else:
         container[key] = value
-
-
-def _join(high: int, low: int) -> str:
-    return chr(0x10000 + ((high - _HIGH) << 10) + (low - _LOW))
-
-
-def _raw_surrogate(text: str, i: int, parts: list[str]) -> int:
-    """Join the two halves of a character that was cut between them, as UTF-16 writers do.
-
-    Returns the length taken, 0 when more text is needed.
-    """
-    if text[i] < "\udc00":
-        if i + 1 == len(text):
-            return 0
-        if "\udc00" <= text[i + 1] <= "\udfff":
-            parts.append(_join(ord(text[i]), ord(text[i + 1])))
-            return 2
-    parts.append(text[i])
-    return 1

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_toolstream.core.calls import CompletionStream
+from langchain_toolstream.core.completion import CompletionStream
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import (
     ReasoningDelta,

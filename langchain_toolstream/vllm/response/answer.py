@@ -10,7 +10,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from langchain_toolstream.core.calls import CompletionStream, is_truncating
+from langchain_toolstream.core.calls import is_truncating
+from langchain_toolstream.core.completion import CompletionStream
 from langchain_toolstream.core.errors import (
     IncompleteStreamError,
     ServerStreamError,

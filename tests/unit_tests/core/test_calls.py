@@ -1,4 +1,4 @@
-"""Rules 3 to 7 of `core/calls.py`, one table for each; every case cut in every way."""
+"""Rules 3 to 9 of `core/calls.py`, one table for each; every case cut in every way."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from langchain_toolstream.core.calls import CompletionStream, ToolCallAssembler
+from langchain_toolstream.core.calls import ToolCallAssembler
+from langchain_toolstream.core.completion import CompletionStream
 from langchain_toolstream.core.errors import (
     IncompleteStreamError,
     ServerStreamError,

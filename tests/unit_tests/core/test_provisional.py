@@ -1,4 +1,4 @@
-"""Rule 7: a call whose tool reads one argument while it is written."""
+"""Rule 10: a call whose tool reads one argument while it is written."""
 
 import json
 from collections.abc import Iterator
