@@ -3,8 +3,9 @@
 from langchain_toolstream.consume import ToolEvents, tool_events
 from langchain_toolstream.core.errors import CallRevokedError
 from langchain_toolstream.frontend import AI_SDK_HEADERS, to_ag_ui, to_ai_sdk, to_sse
+from langchain_toolstream.parsers.base import ToolCallError
 from langchain_toolstream.parsers.partial import PartialToolsParser, ToolCallView
-from langchain_toolstream.parsers.tool_stream import ToolCallError, ToolStreamParser
+from langchain_toolstream.parsers.tool_stream import ToolStreamParser
 from langchain_toolstream.schema.streamed import Streamed
 from langchain_toolstream.timeline import Timeline
 from langchain_toolstream.tools import ArtifactTool, FromArtifact, ToolMap, ToolSet, artifact_tool

@@ -6,14 +6,13 @@ off with `ToolStreamParser` and `PartialToolsParser`. `docs/migrating.md` lists 
 why.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
-from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.tool import tool_call
 from langchain_core.output_parsers import openai_tools
 from langchain_core.output_parsers.openai_tools import make_invalid_tool_call
 from langchain_core.outputs import ChatGeneration, Generation
@@ -21,20 +20,12 @@ from pydantic import BaseModel
 
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.errors import JSONStreamError
-from langchain_toolstream.core.events import (
-    ArgumentEvents,
-    CallEvent,
-    ToolCallInvalid,
-    ToolCallReady,
-    ToolCallStart,
-)
-from langchain_toolstream.core.json import JSONEvent, JSONStream
-from langchain_toolstream.parsers.tool_stream import ToolCallError
+from langchain_toolstream.core.json import JSONStream
+from langchain_toolstream.parsers.base import MessageParser
+from langchain_toolstream.parsers.calls_so_far import CallSoFar, CallsSoFar, Cumulative
 from langchain_toolstream.schema.tool_schema import ToolSchema
-from langchain_toolstream.streams.messages import MessageEvents
-from langchain_toolstream.streams.steps import Reading, StreamStep
-from langchain_toolstream.views.growing_value import UNKNOWN, Growth
-from langchain_toolstream.views.places import ANY, Kind
+from langchain_toolstream.views.moment import UNKNOWN
+from langchain_toolstream.views.places import Kind
 from langchain_toolstream.views.schema_places import Scope
 
 __all__ = [
@@ -132,158 +123,22 @@ def parse_tool_calls(
     return calls
 
 
-class _Cumulative(list[Any]):
-    """A list of all there is so far, so that the sum of two is the later one.
+class _Reading(CallsSoFar):
+    """One message on its way through one of the three parsers."""
 
-    langchain-core adds up what a step streams. Of plain lists, the output of a run would be all
-    that was ever streamed, one list behind the other.
-    """
-
-    def __add__(self, other: Any) -> Any:
-        return other if isinstance(other, _Cumulative) else super().__add__(other)
-
-
-class _Call:
-    """One call on its way."""
-
-    __slots__ = ("growth", "hidden", "id", "name", "object", "ready")
-
-    def __init__(self, start: ToolCallStart, growth: Growth) -> None:
-        self.id = start.id
-        self.name = start.name
-        self.growth = growth
-        self.object: Any = UNKNOWN  # the last that there was
-        self.hidden = True  # whether there is none of what is known now
-        self.ready = False
-
-    def grow(self, events: list[JSONEvent]) -> bool:
-        """Take what became known. Returns whether the arguments look different."""
-        self.growth.feed(events)
-        for kind, path, value in events:
-            is_news = path if kind == "start" else not isinstance(value, str | dict | list)
-            if kind == "delta" or self.hidden or is_news:
-                return True
-        return False
-
-    @property
-    def args(self) -> dict[str, Any]:
-        args = self.growth.value()
-        return args if isinstance(args, dict) else {}
-
-
-class _Reading(Reading[Any]):
-    """One message on its way through a parser: the shared core of sync and async."""
-
-    def __init__(self, parser: "_Linear") -> None:
+    def __init__(self, parser: Any, schemas: Mapping[str, ToolSpec] | None = None) -> None:
+        super().__init__(
+            reader=type(parser).__name__, first_only=parser.first_tool_only, schemas=schemas
+        )
         self._parser = parser
-        self._message = MessageEvents(parser.specs(), reader=type(parser).__name__, growth=True)
-        self.trace = self._message.trace
-        self._calls: dict[str, _Call] = {}
-        self._shown: list[_Call] = []
-        self._good: list[ToolCall] = []
-        self._invalid: list[InvalidToolCall] = []
-        self.trace.tool_calls = self._good
-        self.trace.invalid_tool_calls = self._invalid
-        self._refusal: Any = None
-        self._begun = False
 
-    def feed(self, message: Any, /) -> list[Any]:
-        events = self._message.feed(message)
-        changed = self._take(events) if events else False
-        if message.additional_kwargs.get("refusal") or isinstance(message.content, list):
-            self._refusal = message if self._refusal is None else self._refusal + message
-        if not changed and self._begun:
-            return []
-        self._begun = True
-        return self._output()
-
-    def close(self) -> Iterator[Any]:
-        """What the end brings: the good calls, then what is wrong with the others."""
-        changed = self._take(self._message.close())
-        if self._refusal is not None and not (self._calls or self._invalid):
-            self._parser.check_refusal(self._refusal)
-        if changed or not self._begun:
-            yield from self._output()
-        if self._invalid:
-            raise ToolCallError(self._good, self._invalid)
-
-    def _output(self) -> list[Any]:
-        made = self._parser.output(self._shown)
-        return made[:1] if self._parser.first_tool_only else [_Cumulative(made)]
-
-    def _take(self, events: list[CallEvent]) -> bool:
-        """Take what became known. Returns whether the parser shows something else now."""
-        changed: dict[str, _Call] = {}
-        news = False
-        for event in events:
-            if isinstance(event, ArgumentEvents):
-                call = self._calls[event.id]
-                if call.grow(event.events):
-                    changed[event.id] = call
-            elif isinstance(event, ToolCallStart):
-                growth = Growth(self._parser.kind(event.name), self._message.arguments(event.id))
-                self._calls[event.id] = changed[event.id] = _Call(event, growth)
-                self._show()
-            elif isinstance(event, ToolCallReady):
-                call = self._calls[event.id]
-                call.growth.complete(event.args)
-                call.ready = True
-                self._good.append(tool_call(name=event.name, args=event.args, id=event.id))
-                if call.hidden:
-                    changed[event.id] = call
-            elif isinstance(event, ToolCallInvalid):
-                self._invalid.append(
-                    invalid_tool_call(
-                        name=event.name, args=event.args, id=event.id, error=event.error
-                    )
-                )
-                del self._calls[event.id]
-                changed.pop(event.id, None)
-                self._show()
-                news = True
-        for call in changed.values():
-            if self._parser.look(call) and call in self._shown:
-                news = True
-        return news
-
-    def _show(self) -> None:
-        """Find the calls that the output is about."""
-        calls = [call for call in self._calls.values() if self._parser.is_shown(call)]
-        self._shown = calls[:1] if self._parser.first_tool_only else calls
+    def check_refusal(self, message: AIMessage) -> None:
+        # langchain-core's parsers know, since 1.8, how each provider says so.
+        self._parser.parse_result([ChatGeneration(message=message)], partial=True)
 
 
-class _Linear(StreamStep[Any]):
+class _Linear(MessageParser[Any]):
     """What the three parsers have in place of langchain-core's loop, which reads all anew."""
-
-    first_tool_only: bool
-    return_id: bool
-
-    def specs(self) -> Mapping[str, ToolSpec] | None:
-        """The tools by name, if they are known."""
-        return None
-
-    def kind(self, name: str) -> Kind | None:
-        """What the arguments of a tool have to be."""
-        del name
-        return ANY
-
-    def is_shown(self, call: _Call) -> bool:
-        """Whether the output is about the call."""
-        del call
-        return True
-
-    def look(self, call: _Call) -> bool:
-        """Look at what has become known of a call. Returns whether it changes the output."""
-        call.hidden = False
-        return True
-
-    def output(self, calls: list[_Call]) -> list[Any]:
-        """Make of the calls what was asked for."""
-        raise NotImplementedError
-
-    def check_refusal(self, message: BaseMessage) -> None:
-        """Raise if the message says that the model refuses to answer."""
-        super().parse_result([ChatGeneration(message=message)])  # type: ignore[misc]
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         """Parse a message.
@@ -296,31 +151,19 @@ class _Linear(StreamStep[Any]):
             What the class says.
 
         Raises:
-            ToolCallError: Something in the message is no call.
+            ModelRefusalError: The model refused to answer (langchain-core 1.8 or newer).
             OutputParserException: The generation is text.
+            ToolCallError: A call of the message is invalid.
         """
-        generation = result[0]
-        if partial or not isinstance(generation, ChatGeneration):
-            return super().parse_result(result, partial=partial)  # type: ignore[misc]
-        reading = _Reading(self)
-        outputs = [*chain(reading.feed(generation.message), reading.close())]
+        if not partial and isinstance(result[0], ChatGeneration):
+            return self._parse(result[0].message)
+        return super(MessageParser, self).parse_result(result, partial=partial)  # type: ignore[misc]
+
+    def _parse(self, message: BaseMessage) -> Any:
+        reading = self._start()
+        outputs = [*reading.feed(message), *reading.close()]
         last = outputs[-1] if outputs else None
-        return list(last) if isinstance(last, _Cumulative) else last
-
-    async def aparse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """Parse a message, as `parse_result` does; nothing in it waits.
-
-        Args:
-            result: See `parse_result`.
-            partial: See `parse_result`.
-
-        Returns:
-            See `parse_result`.
-        """
-        return self.parse_result(result, partial=partial)
-
-    def _start(self) -> "_Reading":
-        return _Reading(self)
+        return list(last) if isinstance(last, Cumulative) else last
 
 
 class JsonOutputToolsParser(_Linear, openai_tools.JsonOutputToolsParser):
@@ -347,9 +190,8 @@ class JsonOutputToolsParser(_Linear, openai_tools.JsonOutputToolsParser):
         ```
     """
 
-    def output(self, calls: list[_Call]) -> list[Any]:
-        """Make dicts of the calls."""
-        return [_as_dict(call, return_id=self.return_id) for call in calls]
+    def _start(self) -> "_Dicts":
+        return _Dicts(self)
 
 
 class JsonOutputKeyToolsParser(_Linear, openai_tools.JsonOutputKeyToolsParser):
@@ -368,15 +210,8 @@ class JsonOutputKeyToolsParser(_Linear, openai_tools.JsonOutputKeyToolsParser):
         ```
     """
 
-    def is_shown(self, call: _Call) -> bool:
-        """Whether the call is one of the tool's."""
-        return call.name == self.key_name
-
-    def output(self, calls: list[_Call]) -> list[Any]:
-        """Make arguments, or dicts, of the calls."""
-        if self.return_id:
-            return [_as_dict(call, return_id=True) for call in calls]
-        return [call.args for call in calls]
+    def _start(self) -> "_OfOneTool":
+        return _OfOneTool(self)
 
 
 class PydanticToolsParser(_Linear, openai_tools.PydanticToolsParser):
@@ -402,36 +237,55 @@ class PydanticToolsParser(_Linear, openai_tools.PydanticToolsParser):
         ```
     """
 
-    def specs(self) -> Mapping[str, ToolSpec]:
-        """The tools by name."""
-        return {_name(tool): _spec_and_kind(tool)[0] for tool in self.tools}
+    def _start(self) -> "_Objects":
+        return _Objects(self)
+
+
+class _Dicts(_Reading):
+    """The calls as dicts."""
+
+    def output(self, calls: list[CallSoFar]) -> list[Any]:
+        with_id = self._parser.return_id
+        return [
+            {"args": call.args, **({"id": call.id} if with_id else {}), "type": call.name}
+            for call in calls
+        ]
+
+
+class _OfOneTool(_Dicts):
+    """The calls of one tool, as their arguments, or as dicts where they have an id."""
+
+    def is_shown(self, call: CallSoFar) -> bool:
+        return bool(call.name == self._parser.key_name)
+
+    def output(self, calls: list[CallSoFar]) -> list[Any]:
+        return super().output(calls) if self._parser.return_id else [call.args for call in calls]
+
+
+class _Objects(_Reading):
+    """The calls as objects of their models."""
+
+    def __init__(self, parser: PydanticToolsParser) -> None:
+        self._tools = {_name(tool): tool for tool in parser.tools}
+        specs = {name: _spec_and_kind(tool)[0] for name, tool in self._tools.items()}
+        super().__init__(parser, specs)
 
     def kind(self, name: str) -> Kind | None:
-        """What the arguments of a tool have to be."""
-        tool = self._tool(name)
+        tool = self._tools.get(name)
         return None if tool is None else _spec_and_kind(tool)[1]
 
-    def look(self, call: _Call) -> bool:
+    def look(self, call: CallSoFar) -> bool:
         """Make an object of what is known, if one can be made."""
         made = call.growth.as_if_closed(_with_defaults)
-        if made is UNKNOWN and call.ready and (tool := self._tool(call.name)) is not None:
+        if made is UNKNOWN and call.ready and (tool := self._tools.get(call.name)) is not None:
             made = tool(**call.args)
         call.hidden = made is UNKNOWN
         if not call.hidden:
             call.object = made
         return not call.hidden
 
-    def output(self, calls: list[_Call]) -> list[Any]:
-        """Give the objects of the calls."""
+    def output(self, calls: list[CallSoFar]) -> list[Any]:
         return [call.object for call in calls if call.object is not UNKNOWN]
-
-    def _tool(self, name: str) -> Any:
-        return next((tool for tool in self.tools if _name(tool) == name), None)
-
-
-def _as_dict(call: _Call, *, return_id: bool) -> dict[str, Any]:
-    about = {"id": call.id} if return_id else {}
-    return {"args": call.args, **about, "type": call.name}
 
 
 def _with_defaults(made: Any) -> Any:

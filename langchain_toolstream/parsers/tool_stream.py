@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Literal
 
-from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
-from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.messages.tool import tool_call
 
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import (
@@ -16,38 +15,11 @@ from langchain_toolstream.core.events import (
     ToolCallProvisional,
     ToolCallReady,
 )
-from langchain_toolstream.parsers.tools_parser import ToolsParser
+from langchain_toolstream.parsers.base import CallsReading, ToolCallError, ToolsParser
 from langchain_toolstream.schema.streamed import Streamed
 from langchain_toolstream.schema.tool_schema import ToolLike
-from langchain_toolstream.streams.messages import MessageEvents
-from langchain_toolstream.streams.steps import Reading
 
 Call = ToolCall | InvalidToolCall
-
-
-class ToolCallError(OutputParserException):
-    """The model wrote calls that are none, and the parser was told to raise.
-
-    Attributes:
-        tool_calls: The good calls of the message.
-        invalid_tool_calls: The others, each with its `error`.
-    """
-
-    def __init__(
-        self, tool_calls: list[ToolCall], invalid_tool_calls: list[InvalidToolCall]
-    ) -> None:
-        """Name every call that is none, with the reason."""
-        reasons = "\n".join(
-            f"- call {call['name'] or '(no name)'!r}, id {call['id']!r}: {call['error']}"
-            for call in invalid_tool_calls
-        )
-        super().__init__(f"{len(invalid_tool_calls)} invalid tool call(s):\n{reasons}")
-        self.tool_calls = tool_calls
-        self.invalid_tool_calls = invalid_tool_calls
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling with both lists."""
-        return type(self), (self.tool_calls, self.invalid_tool_calls)
 
 
 class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
@@ -60,10 +32,10 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
     the message. The call of a tool with a `Streamed` argument comes while that argument is being
     written, and holds a `Streamed` in its place.
 
-    What looks like a call and is none (cut off, malformed, unknown, refused by the tool's schema,
-    contradicted by later text) becomes an `InvalidToolCall` with `error` filled, behind the good
-    calls. One that had already been given out is followed at once by an `InvalidToolCall` with
-    the same id; `ToolSet.map()` then stops the tool.
+    An invalid call (cut off, malformed, unknown, rejected by the tool's schema, contradicted by
+    later text) becomes an `InvalidToolCall` with `error` filled, after the good calls. One that
+    had already been given out is followed at once by an `InvalidToolCall` with the same id;
+    `ToolSet.map()` then stops the tool.
 
     Reads `AIMessageChunk`s of any chat model, whole `AIMessage`s, legacy
     `additional_kwargs["tool_calls"]` and v1 content blocks. Costs the same per chunk however long
@@ -91,7 +63,7 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
     """
 
     on_invalid: Literal["emit", "raise"] = "emit"
-    """What to do with what is no call: put it into the list, or raise one `ToolCallError` behind
+    """What to do with invalid calls: put them into the list, or raise one `ToolCallError` after
     all good calls."""
 
     def __init__(
@@ -127,7 +99,7 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
         return MessageReading(self._schemas, self.on_invalid, provisional=True)
 
 
-class MessageReading(Reading[list[Call]]):
+class MessageReading(CallsReading[list[Call]]):
     """One message on its way through the parser: the shared core of all that reads chunks."""
 
     def __init__(
@@ -137,72 +109,48 @@ class MessageReading(Reading[list[Call]]):
         *,
         provisional: bool = False,
     ) -> None:
-        self._message = MessageEvents(schemas, reader="ToolStreamParser", provisional=provisional)
-        self.trace = self._message.trace
+        super().__init__(schemas, reader="ToolStreamParser", provisional=provisional)
         self._emit = on_invalid == "emit"
-        self._calls: list[ToolCall] = []
-        self._invalid: list[InvalidToolCall] = []
-        self._taken = False
+        self._has_output = False
         self._streamed: dict[str, Streamed[str]] = {}  # by call, until it is judged
-
-    def feed(self, message: Any, /) -> list[list[Call]]:
-        """Take a chunk, or the whole message, and return the calls that became certain."""
-        events = self._message.feed(message)
-        calls = self._take(events) if events else []
-        return [calls] if calls else []
 
     def close(self) -> Iterator[list[Call]]:
         """What the end brings; without any call an empty list, so that there is an output."""
-        calls = self._take(self._message.close())
-        if calls or not self._taken:
-            yield calls
+        yield from self._take(self._message.close()) or ([] if self._has_output else [[]])
         if self._invalid and not self._emit:
-            raise ToolCallError(self._calls, self._invalid)
+            raise ToolCallError(self._good, self._invalid)
 
     def leave(self) -> None:
         """Nobody reads on: let no tool wait for the rest of a text."""
         for text in self._streamed.values():
             text.fail("The message was interrupted before the call was confirmed.")
 
-    def _take(self, events: list[CallEvent]) -> list[Call]:
-        taken: list[Call] = []
-        for event in events:
-            if isinstance(event, ToolCallProvisional | ArgumentDelta):
-                taken += self._take_text(event)
-            elif isinstance(event, ToolCallReady):
-                call = tool_call(name=event.name, args=event.args, id=event.id)
-                if text := self._streamed.pop(event.id, None):
-                    self._forget(event.id)
-                    text.end()
-                else:
-                    taken.append(call)
-                self._calls.append(call)
-            elif isinstance(event, ToolCallInvalid):
-                invalid = invalid_tool_call(
-                    name=event.name, args=event.args, id=event.id, error=event.error
-                )
-                self._invalid.append(invalid)
-                if text := self._streamed.pop(event.id, None):
-                    text.fail(event.error)
-                if event.revoked:
-                    self._forget(event.id)
-                if self._emit:
-                    taken.append(invalid)
-        self._taken = self._taken or bool(taken)
-        self.trace.tool_calls = self._calls
-        self.trace.invalid_tool_calls = self._invalid
-        return taken
+    def _take(self, events: list[CallEvent]) -> list[list[Call]]:
+        calls = [call for event in events if (call := self._call(event)) is not None]
+        self._has_output = self._has_output or bool(calls)
+        return [calls] if calls else []
 
-    def _take_text(self, event: ToolCallProvisional | ArgumentDelta) -> list[Call]:
+    def _call(self, event: CallEvent) -> Call | None:
+        """The call that an event gives out."""
+        if isinstance(event, ToolCallProvisional):
+            text = self._streamed[event.id] = Streamed()
+            text.feed(event.text)
+            args = {**event.args, event.streamed: text}
+            call = tool_call(name=event.name, args=args, id=event.id)
+            self._good.append(call)
+            return call
         if isinstance(event, ArgumentDelta):
             self._streamed[event.id].feed(event.text)
-            return []
-        text = self._streamed[event.id] = Streamed()
-        text.feed(event.text)
-        args = {**event.args, event.streamed: text}
-        call = tool_call(name=event.name, args=args, id=event.id)
-        self._calls.append(call)
-        return [call]
-
-    def _forget(self, call_id: str) -> None:
-        self._calls = [call for call in self._calls if call["id"] != call_id]
+        elif isinstance(event, ToolCallReady):
+            given_out = self._streamed.pop(event.id, None)
+            if given_out is None:
+                return self._add_good(event)
+            self._forget(event.id)
+            self._add_good(event)
+            given_out.end()
+        elif isinstance(event, ToolCallInvalid):
+            if (revoked := self._streamed.pop(event.id, None)) is not None:
+                revoked.fail(event.error)
+            invalid = self._add_invalid(event)
+            return invalid if self._emit else None
+        return None

@@ -71,15 +71,14 @@ class ToolSchema:
         self._validate: Callable[[Any], Any]
         self._core_schema: Callable[[], CoreSchema]
         if model is not None:
-            # A validator that runs before pydantic's own may write into what it is given.
-            self._validate = lambda args: model.model_validate(_copy(args))
+            self._validate = lambda args: model.model_validate(copied(args))
             self.requires_arguments = any(f.is_required() for f in model.model_fields.values())
             self._core_schema = lambda: TypeAdapter(model).core_schema
             return
         parameters = _function(tool)["parameters"] or {}
         self.requires_arguments = bool(parameters.get("required"))
         if (adapter := _adapter(tool)) is not None:
-            self._validate = lambda args: adapter.validate_python(_copy(args))
+            self._validate = lambda args: adapter.validate_python(copied(args))
             self._core_schema = lambda: adapter.core_schema
         else:
             text = json.dumps(parameters, sort_keys=True)
@@ -300,11 +299,12 @@ def _converts(tool: ToolLike) -> bool:
     return isinstance(tool, BaseTool) and not isinstance(tool.args_schema, dict)
 
 
-def _copy(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """Copy a JSON value: a validator of the user's may write into what it is given."""
     if type(value) is dict:
-        return {key: _copy(item) for key, item in value.items()}
+        return {key: copied(item) for key, item in value.items()}
     if type(value) is list:
-        return [_copy(item) for item in value]
+        return [copied(item) for item in value]
     return value
 
 

@@ -7,21 +7,17 @@ is closed is shared by all moments and not copied; the open objects and lists ar
 but a string grows, all moments are one, and only the string's length tells them apart.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.json import JSONEvent, JSONStream
 from langchain_toolstream.schema.tool_schema import checking, describe, first_place
-from langchain_toolstream.views.places import Container, Items, Kind, Refusal, Tagged
-
-UNKNOWN: Any = object()
-"""There is no value yet. `None` would be one."""
+from langchain_toolstream.views.moment import NOWHERE, UNKNOWN, Level, Moment, Place, Text, put
+from langchain_toolstream.views.places import Kind, Refusal, Tagged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,76 +27,6 @@ class Problem:
     path: JSONPath
     reason: str
     """With the place in it."""
-
-
-class _Place(NamedTuple):
-    """Where a value stands, or is being written."""
-
-    key: Any
-    name: Any = None
-    """By which the container wants what is made of the value."""
-    kind: Kind | None = None
-    """What the value has to be; `None`: nobody knows."""
-
-
-_NOWHERE = _Place(None)
-
-
-class _Level:
-    """An object or list that is open, or was."""
-
-    __slots__ = (
-        "container", "is_known", "outer", "outer_known", "outer_raw", "place", "raw", "typed",
-    )  # fmt: skip
-
-    def __init__(
-        self, outer: "_Level | None", place: _Place, container: Container | None, raw: Any
-    ) -> None:
-        self.outer = outer
-        # Nothing comes into the outer one while this one is open.
-        self.outer_raw = 0 if outer is None else len(outer.raw)
-        self.outer_known = 0 if outer is None else len(outer.typed)
-        self.place = place
-        self.container = container  # what it is shown as
-        self.is_known = container is not None and type(container) is not Tagged
-        self.raw: Any = raw
-        self.typed: Any = type(raw)()
-
-    @property
-    def path(self) -> JSONPath:
-        steps: list[Any] = []
-        level: _Level | None = self
-        while level is not None and level.outer is not None:
-            steps.append(level.place.key)
-            level = level.outer
-        return tuple(reversed(steps))
-
-    @property
-    def is_made(self) -> bool:
-        """Whether it is a list that its items make, and all of them have been made."""
-        container = self.container
-        return type(container) is Items and container.plain and len(self.typed) == len(self.raw)
-
-    def make(self, count: int, place: _Place, inner: Any) -> Any:
-        """Make of the first of what is known inside, and of what is open, what this will be."""
-        container = self.container
-        if container is None or not self.is_known:
-            return UNKNOWN
-        shown = _first(self.typed, count)
-        if inner is not UNKNOWN:
-            _put(shown, place.name, inner)
-        return container.make(shown)
-
-
-class _Text:
-    """A string that is open, or was."""
-
-    __slots__ = ("is_shown", "place", "whole")
-
-    def __init__(self, place: _Place) -> None:
-        self.place = place
-        self.is_shown = place.kind is not None and place.kind.grows
-        self.whole: str | None = None
 
 
 class Growth:
@@ -131,11 +57,11 @@ class Growth:
         self._root = root
         self._stream = stream
         self._forbidden = forbidden
-        self._level: _Level | None = None
-        self._text: _Text | None = None
+        self._level: Level | None = None
+        self._text: Text | None = None
         self._whole: Any = UNKNOWN  # the value, when it is finished
         self._made: Any = UNKNOWN  # and what the schema made of it
-        self._last: _Level | None = None  # the outermost level, when it is finished
+        self._last: Level | None = None  # the outermost level, when it is finished
         self._moment: Moment | None = None  # if it has been asked for
 
     def feed(self, events: Iterable[JSONEvent]) -> None:
@@ -165,7 +91,6 @@ class Growth:
         if self._moment is None:
             level = self._level or self._last
             self._moment = Moment(
-                self,
                 level,
                 0 if level is None else len(level.raw),
                 0 if level is None else len(level.typed),
@@ -196,31 +121,26 @@ class Growth:
         level, text = self._level, self._text
         if self._whole is not UNKNOWN or level is None or self.problem is not None:
             return self._made
-        place, made = _NOWHERE, UNKNOWN
+        place, made = NOWHERE, UNKNOWN
         if text is not None:
             place = text.place
-            made = self._tried(place, self.text(text, self.length))
+            made = self._tried(place, text.first(self.length))
         known = len(level.typed)
         while level is not None:
             kind = level.place.kind
-            is_missing = made is UNKNOWN and place is not _NOWHERE
+            is_missing = made is UNKNOWN and place is not NOWHERE
             if is_missing or not (level.is_known and kind and kind.is_bare):
                 return UNKNOWN
             made = close(level.make(known, place, made))
             place, known, level = level.place, level.outer_known, level.outer
         return made
 
-    def text(self, text: _Text, length: int) -> str:
-        """Give the first characters of a string that is open, or was."""
-        whole = self._stream.open_text if text.whole is None else text.whole
-        return whole if len(whole) == length else whole[:length]
-
     def refuse(self, path: JSONPath, reason: str) -> None:
         """Take the value for none. The first reason counts."""
         if self.problem is None:
             self.problem = Problem(path=path, reason=f"{reason} at {format_path(path)}")
 
-    def _tried(self, place: _Place, value: Any) -> Any:
+    def _tried(self, place: Place, value: Any) -> Any:
         """Make of a value what it would be at its place; `UNKNOWN` if it may not stand there."""
         try:
             return UNKNOWN if place.kind is None else place.kind.validate(value)
@@ -230,28 +150,28 @@ class Growth:
     def _start(self, path: JSONPath, empty: Any) -> None:
         place = self._place(path)
         if type(empty) is str:
-            self._text = _Text(place)
+            self._text = Text(place, self._stream)
             self.length = 0
             return
         container = None if place.kind is None else place.kind.opened(empty)
-        self._level = _Level(self._level, place, container, empty)
+        self._level = Level(self._level, place, container, empty)
 
-    def _place(self, path: JSONPath) -> _Place:
+    def _place(self, path: JSONPath) -> Place:
         """Find what may stand at a path, unless it is known already that the whole is wrong."""
         key = path[-1] if path else None
         level = self._level
         if level is None:
-            return _Place(key, key, self._root)
+            return Place(key, key, self._root)
         if self.problem is not None or level.container is None:
-            return _Place(key)
+            return Place(key)
         if len(path) == 1 and (reason := self._forbidden(key)):
             self.refuse(path, reason)
-            return _Place(key)
+            return Place(key)
         try:
-            return _Place(key, *level.container.place(key))
+            return Place(key, *level.container.place(key))
         except Refusal as refusal:
             self.refuse(path, refusal.reason)
-            return _Place(key)
+            return Place(key)
 
     def _finish(self, path: JSONPath, value: Any) -> None:
         closed = None
@@ -277,11 +197,11 @@ class Growth:
         if outer is None:
             self._whole, self._made, self._last = value, made, closed
             return
-        _put(outer.raw, place.key, value)
+        put(outer.raw, place.key, value)
         if made is not UNKNOWN:
-            _put(outer.typed, place.name, made)
+            put(outer.typed, place.name, made)
         if type(outer.container) is Tagged and place.key == outer.container.discriminator:
-            self._level = self._told(outer)
+            self._level = self._restarted(outer)
 
     def _validated(self, kind: Kind, value: Any, path: JSONPath) -> Any:
         token = checking.set(True)
@@ -297,7 +217,7 @@ class Growth:
             checking.reset(token)
         return UNKNOWN
 
-    def _told(self, level: _Level) -> _Level:
+    def _restarted(self, level: Level) -> Level:
         """Begin anew with an object that has said what it is."""
         raw: Any = level.raw
         container = level.container
@@ -308,9 +228,9 @@ class Growth:
             except Refusal as refusal:
                 self.refuse((*level.path, tag), refusal.reason)
                 return level
-        told = _Level(level.outer, level.place, container, raw)
+        restarted = Level(level.outer, level.place, container, raw)
         if container is None or type(container) is Tagged:
-            return told
+            return restarted
         for key, value in raw.items():
             path = (*level.path, key)
             try:
@@ -321,135 +241,5 @@ class Growth:
             if kind is not None:
                 known = self._validated(kind, value, path)
                 if known is not UNKNOWN:
-                    _put(told.typed, name, known)
-        return told
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Moment:
-    """What was known of a value at one moment; of its open string, the length has to be given."""
-
-    _growth: Growth
-    _level: _Level | None
-    _raw: int
-    _known: int
-    _text: _Text | None
-    _whole: Any
-    _made: Any
-
-    def value(self, length: int) -> Any:
-        """Put together what JSON makes of the value so far; `None` before it began."""
-        if self._whole is not UNKNOWN:
-            return self._whole
-        level, text = self._level, self._text
-        if level is None:
-            return None if text is None else self._growth.text(text, length)
-        value: Any = _first(level.raw, self._raw)
-        if text is not None:
-            _put(value, text.place.key, self._growth.text(text, length))
-        while level.outer is not None:
-            outer: Any = _first(level.outer.raw, level.outer_raw)
-            _put(outer, level.place.key, value)
-            value, level = outer, level.outer
-        return value
-
-    def made(self, length: int) -> Any:
-        """Put together what the schema makes of the value so far; `None`: nothing yet."""
-        if self._made is not UNKNOWN:
-            return self._made
-        level = self._level
-        text = self._text
-        if level is None:
-            shown = text is not None and text.is_shown
-            return self._growth.text(text, length) if text is not None and shown else None
-        place, made = _NOWHERE, UNKNOWN
-        if text is not None and text.is_shown:
-            place, made = text.place, self._growth.text(text, length)
-        made = level.make(self._known, place, made)
-        while level.outer is not None:
-            made = level.outer.make(level.outer_known, level.place, made)
-            level = level.outer
-        return None if made is UNKNOWN else made
-
-    def finished(self, length: int) -> "FinishedPaths":
-        """Tell which paths hold what will not change any more."""
-        if self._whole is not UNKNOWN:
-            return FinishedPaths(self._whole, None)
-        open_path: JSONPath = () if self._level is None else self._level.path
-        if self._text is not None and self._level is not None:
-            open_path = (*open_path, self._text.place.key)
-        return FinishedPaths(self.value(length), open_path)
-
-
-class FinishedPaths(AbstractSet[JSONPath]):
-    """The paths of the values that will not change any more, as a set.
-
-    Nothing is listed before somebody asks: whatever is known and does not lie on the way to the
-    value that is being written is finished.
-
-    Args:
-        value: What is known.
-        open_path: Where it is being written; `None` when it is finished.
-    """
-
-    __slots__ = ("_open", "_value")
-
-    def __init__(self, value: Any, open_path: JSONPath | None) -> None:
-        """Keep what the set is made from."""
-        self._value = value
-        self._open = open_path
-
-    def __contains__(self, path: object) -> bool:
-        if not isinstance(path, tuple):
-            return False
-        if self._open is not None and path == self._open[: len(path)]:
-            return False
-        value: Any = self._value
-        for step in path:
-            place: Any = step
-            known: Any = value if isinstance(value, dict) else ()
-            if isinstance(value, list) and type(step) is int:
-                known = range(len(value))
-            if place not in known:
-                return False
-            value = value[place]
-        return True
-
-    def __iter__(self) -> Iterator[JSONPath]:
-        waiting: list[tuple[JSONPath, Any]] = [((), self._value)]
-        while waiting:
-            path, value = waiting.pop()
-            if self._open is None or path != self._open[: len(path)]:
-                yield path
-            steps: Iterable[tuple[Any, Any]] = ()
-            if isinstance(value, dict):
-                steps = value.items()
-            elif isinstance(value, list):
-                steps = enumerate(value)
-            waiting += reversed([((*path, step), inner) for step, inner in steps])
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __repr__(self) -> str:
-        return f"{{{', '.join(map(format_path, self))}}}"
-
-    @classmethod
-    def _from_iterable(cls, it: Iterable[Any]) -> Any:
-        return set(it)
-
-
-def _first(values: Any, count: int) -> Any:
-    """Copy the first of some values that only ever become more."""
-    if len(values) == count:
-        return values.copy()
-    if type(values) is list:
-        return values[:count]
-    return dict(islice(list(values.items()), count))
-
-
-def _put(container: Any, key: Any, value: Any) -> None:
-    if type(container) is list:
-        container.append(value)
-    else:
-        container[key] = value
+                    put(restarted.typed, name, known)
+        return restarted

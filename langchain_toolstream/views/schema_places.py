@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import CoreConfig, SchemaValidator, core_schema, to_json
 
 from langchain_toolstream.schema.streamed import STREAMED
+from langchain_toolstream.schema.tool_schema import copied
 from langchain_toolstream.views.places import (
     ANY,
     Container,
@@ -92,8 +93,7 @@ class Scope:
         if self._as_json:
             return lambda value: validator.validate_json(to_json(value, inf_nan_mode="constants"))
         if may_write:
-            # A validator of the user's may write into what it is given.
-            return lambda value: validator.validate_python(_copy(value))
+            return lambda value: validator.validate_python(copied(value))
         return validator.validate_python
 
     def kind(self, schema: Part, config: CoreConfig | None) -> Kind | None:
@@ -356,11 +356,3 @@ def _calls(schema: Any) -> bool:
     if isinstance(schema, dict) and str(schema.get("type", "")).startswith("function-"):
         return True
     return any(_calls(part) for part in _parts(schema))
-
-
-def _copy(value: Any) -> Any:
-    if type(value) is dict:
-        return {key: _copy(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_copy(item) for item in value]
-    return value

@@ -322,3 +322,75 @@ def test_time_grows_as_the_text_does() -> None:
         return best
 
     assert cost(800) / cost(200) < 6
+
+
+CALL = {"name": "Note", "args": {"text": "x"}, "id": "call_1", "type": "tool_call"}
+ANTHROPIC = {
+    "model_provider": "anthropic",
+    "stop_reason": "refusal",
+    "stop_details": {"type": "refusal", "category": "cyber"},
+}
+OPENAI = {"model_provider": "openai", "finish_reason": "stop"}
+GOOGLE = {"model_provider": "google_genai", "finish_reason": "SAFETY"}
+REFUSAL = {"type": "refusal", "refusal": "I will not."}
+REFUSED: dict[str, dict[str, Any]] = {
+    "anthropic": {"content": [], "response_metadata": ANTHROPIC},
+    "anthropic, with text": {"content": "Sorry", "response_metadata": ANTHROPIC},
+    "anthropic, with a call": {"content": "", "calls": 1, "response_metadata": ANTHROPIC},
+    "google": {"content": "", "response_metadata": GOOGLE},
+    "google, with a call": {"content": "", "calls": 1, "response_metadata": GOOGLE},
+    "openai": {
+        "content": "",
+        "additional_kwargs": {"refusal": "I will not."},
+        "response_metadata": OPENAI,
+    },
+    "openai, with a call": {
+        "content": "",
+        "calls": 1,
+        "additional_kwargs": {"refusal": "I will not."},
+        "response_metadata": OPENAI,
+    },
+    "openai, a block": {"content": [REFUSAL], "response_metadata": OPENAI},
+    "openai, a block behind text": {
+        "content": [{"type": "text", "text": "Hm."}, REFUSAL],
+        "response_metadata": OPENAI,
+    },
+}
+
+
+@pytest.mark.parametrize("parts", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("streamed", [False, True], ids=["invoke", "stream"])
+@pytest.mark.parametrize("maker", ["PydanticToolsParser", "JsonOutputToolsParser"])
+def test_a_refusal_raises_as_in_langchain_core(
+    parts: dict[str, Any], maker: str, *, streamed: bool
+) -> None:
+    exceptions = pytest.importorskip("langchain_core.exceptions")
+    refused = getattr(exceptions, "ModelRefusalError", None)
+    if refused is None:
+        pytest.skip("langchain-core tells refusals since 1.8")
+    parts = dict(parts)
+    calls = [CALL] * parts.pop("calls", 0)
+    fragment = {"index": 0, "id": "call_1", "name": "Note", "args": '{"text": "x"}'}
+    told = []
+    for module in (core, compat):
+        tools = {"tools": TOOLS} if maker == "PydanticToolsParser" else {}
+        parser = getattr(module, maker)(**tools)
+        part = AIMessageChunk(**parts, tool_call_chunks=[fragment for _ in calls])
+        message = AIMessage(**parts, tool_calls=calls)
+        with pytest.raises(refused) as raised:
+            list(parser.transform(iter([part]))) if streamed else parser.invoke(message)
+        told.append(str(raised.value))
+    assert told[0] == told[1]
+
+
+def test_a_refusal_in_pieces_is_told_whole() -> None:
+    exceptions = pytest.importorskip("langchain_core.exceptions")
+    if not hasattr(exceptions, "ModelRefusalError"):
+        pytest.skip("langchain-core tells refusals since 1.8")
+    pieces = [
+        AIMessageChunk(content="", additional_kwargs={"refusal": "I will"}),
+        AIMessageChunk(content="", additional_kwargs={"refusal": " not."}),
+        AIMessageChunk(content="", response_metadata=OPENAI),
+    ]
+    with pytest.raises(exceptions.ModelRefusalError, match=r"I will not\."):
+        list(compat.JsonOutputToolsParser().transform(iter(pieces)))

@@ -10,10 +10,10 @@ from pydantic import PrivateAttr
 
 from langchain_toolstream.core.calls import unknown_tool
 from langchain_toolstream.core.errors import JSONPath, format_path
+from langchain_toolstream.parsers.base import ToolsParser
 from langchain_toolstream.parsers.partial.picks import ListItems, TextPieces
 from langchain_toolstream.parsers.partial.reading import OnInvalid, Part, PartReading, ViewReading
 from langchain_toolstream.parsers.partial.view import ToolCallView
-from langchain_toolstream.parsers.tools_parser import ToolsParser
 from langchain_toolstream.schema.tool_schema import ToolLike
 from langchain_toolstream.views.places import Kind, follow
 from langchain_toolstream.views.schema_places import Scope

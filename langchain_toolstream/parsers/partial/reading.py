@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from langchain_core.messages import InvalidToolCall
-from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_toolstream.core.calls import does_not_fit, unknown_tool
 from langchain_toolstream.core.errors import JSONPath
@@ -17,11 +16,9 @@ from langchain_toolstream.core.events import (
     ToolCallStart,
 )
 from langchain_toolstream.core.json import JSONEvent
+from langchain_toolstream.parsers.base import CallsReading, ToolCallError
 from langchain_toolstream.parsers.partial.view import About, ToolCallView
-from langchain_toolstream.parsers.tool_stream import ToolCallError
 from langchain_toolstream.schema.tool_schema import ToolSchema
-from langchain_toolstream.streams.messages import MessageEvents
-from langchain_toolstream.streams.steps import Reading
 from langchain_toolstream.views.growing_value import Growth
 from langchain_toolstream.views.places import ANY, Kind
 
@@ -44,7 +41,7 @@ class _Call:
         return ToolCallView(self.about, growth.moment(), growth.length)
 
 
-class ViewReading(Reading[Any]):
+class ViewReading(CallsReading[Any]):
     """One message on its way through the parser: the shared core of sync and async."""
 
     def __init__(
@@ -53,24 +50,17 @@ class ViewReading(Reading[Any]):
         kind: Callable[[str], Kind | None],
         on_invalid: OnInvalid,
     ) -> None:
+        super().__init__(schemas, reader="PartialToolsParser", growth=True)
         self._schemas = schemas
         self._kind = kind
         self._on_invalid = on_invalid
-        self._message = MessageEvents(schemas, reader="PartialToolsParser", growth=True)
-        self.trace = self._message.trace
         self._calls: dict[str, _Call] = {}
-        self._invalid: list[InvalidToolCall] = []
-
-    def feed(self, message: Any, /) -> Iterable[Any]:
-        """Read a message or a chunk, and return what is to be shown of it."""
-        events = self._message.feed(message)
-        return self._take(events) if events else ()
 
     def close(self) -> Iterator[Any]:
         """End the message: yield what is left, then raise what has to be raised."""
         yield from self._take(self._message.close())
         if invalid := self._to_raise():
-            raise ToolCallError(self.trace.tool_calls, invalid)
+            raise ToolCallError(self._good, invalid)
 
     def _to_raise(self) -> list[InvalidToolCall]:
         """Which calls to raise an error about, at the end."""
@@ -87,7 +77,7 @@ class ViewReading(Reading[Any]):
         yield from shown
         rest = self._message.abort(_ABORTED)
         yield from self._shown(self._changed(rest))
-        raise ToolCallError(self.trace.tool_calls, self._invalid)
+        raise ToolCallError(self._good, self._invalid)
 
     def _changed(self, events: list[CallEvent]) -> list[_Call]:
         """Put what became known to its calls, and say of which there is something to see."""
@@ -116,9 +106,7 @@ class ViewReading(Reading[Any]):
             if call.about.error is not None:
                 return False
             call.growth.complete(event.args)
-            made = tool_call(name=event.name, args=event.args, id=event.id)
-            call.about = replace(call.about, tool_call=made)
-            self.trace.tool_calls.append(made)
+            call.about = replace(call.about, tool_call=self._add_good(event))
             return True
         return isinstance(event, ToolCallInvalid) and self._end(call, event)
 
@@ -150,13 +138,7 @@ class ViewReading(Reading[Any]):
             self._changes(event)
 
     def _end(self, call: _Call, event: ToolCallInvalid) -> bool:
-        self._invalid.append(
-            invalid_tool_call(name=event.name, args=event.args, id=event.id, error=event.error)
-        )
-        self.trace.invalid_tool_calls = self._invalid
-        if event.revoked:
-            calls = self.trace.tool_calls
-            self.trace.tool_calls = [one for one in calls if one["id"] != event.id]
+        self._add_invalid(event)
         about = call.about
         call.about = replace(about, error=event.error, tool_call=None)
         return call.about != about

@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import ToolCall
 
 from langchain_toolstream.core.errors import JSONPath
-from langchain_toolstream.views.growing_value import FinishedPaths, Moment
+from langchain_toolstream.views.moment import FinishedPaths, Moment
 
 
 @dataclass(frozen=True, slots=True)

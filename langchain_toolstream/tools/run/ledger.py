@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
 
-from langchain_toolstream.parsers.tool_stream import ToolCallError
+from langchain_toolstream.parsers.base import ToolCallError
 from langchain_toolstream.tools.run.errors import (
     INTERRUPTED_TEMPLATE,
     INVALID_CALL_TEMPLATE,

@@ -1,0 +1,169 @@
+"""What the parsers of tool calls have in common."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.output_parsers import BaseTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from pydantic import PrivateAttr
+
+from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
+from langchain_toolstream.schema.tool_schema import ToolLike, ToolSchema, tool_schemas
+from langchain_toolstream.streams.messages import MessageEvents
+from langchain_toolstream.streams.steps import Out, Reading, StreamStep
+
+
+class ToolCallError(OutputParserException):
+    """The model wrote invalid calls, and the parser was told to raise.
+
+    Attributes:
+        tool_calls: The good calls of the message.
+        invalid_tool_calls: The others, each with its `error`.
+    """
+
+    def __init__(
+        self, tool_calls: list[ToolCall], invalid_tool_calls: list[InvalidToolCall]
+    ) -> None:
+        """Name every invalid call, with the reason."""
+        reasons = "\n".join(
+            f"- call {call['name'] or '(no name)'!r}, id {call['id']!r}: {call['error']}"
+            for call in invalid_tool_calls
+        )
+        super().__init__(f"{len(invalid_tool_calls)} invalid tool call(s):\n{reasons}")
+        self.tool_calls = tool_calls
+        self.invalid_tool_calls = invalid_tool_calls
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling with both lists."""
+        return type(self), (self.tool_calls, self.invalid_tool_calls)
+
+
+class CallsReading(Reading[Out]):
+    """One message on its way through a parser; its calls are those that the trace shows.
+
+    Args:
+        schemas: The bound tools by name; `None`: not known.
+        reader: The name of the parser, for messages to people.
+        growth: As for `MessageEvents`.
+        provisional: As for `MessageEvents`.
+    """
+
+    def __init__(
+        self,
+        schemas: Mapping[str, ToolSpec] | None,
+        *,
+        reader: str,
+        growth: bool = False,
+        provisional: bool = False,
+    ) -> None:
+        """Start before the first chunk."""
+        self._message = MessageEvents(
+            schemas, reader=reader, growth=growth, provisional=provisional
+        )
+        self.trace = self._message.trace
+        self._good: list[ToolCall] = self.trace.tool_calls
+        self._invalid: list[InvalidToolCall] = self.trace.invalid_tool_calls
+
+    def feed(self, message: Any, /) -> Iterable[Out]:
+        """Take a chunk, or the whole message, and return what it makes known."""
+        events = self._message.feed(message)
+        return self._take(events) if events else ()
+
+    @abstractmethod
+    def _take(self, events: list[CallEvent]) -> Iterable[Out]:
+        """Take some events, and return what there is to say now."""
+
+    def _add_good(self, event: ToolCallReady) -> ToolCall:
+        call = tool_call(name=event.name, args=event.args, id=event.id)
+        self._good.append(call)
+        return call
+
+    def _add_invalid(self, event: ToolCallInvalid) -> InvalidToolCall:
+        call = invalid_tool_call(name=event.name, args=event.args, id=event.id, error=event.error)
+        self._invalid.append(call)
+        if event.revoked:
+            self._forget(event.id)
+        return call
+
+    def _forget(self, call_id: str) -> None:
+        self._good[:] = [call for call in self._good if call["id"] != call_id]
+
+
+class MessageParser(StreamStep[Out]):
+    """What reads a message, streamed by `transform`, or whole in a generation."""
+
+    @abstractmethod
+    def _parse(self, message: BaseMessage) -> Out:
+        """Parse a whole message."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Out:
+        """Parse a whole message.
+
+        Args:
+            result: A generation of a chat model; of several, the first counts.
+            partial: Ignored: the end of the message is what confirms a call.
+
+        Returns:
+            What `invoke` returns; see the class, also for what is raised.
+
+        Raises:
+            OutputParserException: The generation is text.
+        """
+        del partial
+        if isinstance(result[0], ChatGeneration):
+            return self._parse(result[0].message)
+        msg = f"{type(self).__name__} reads messages of a chat model; text has no tool calls."
+        raise OutputParserException(msg, llm_output=result[0].text)
+
+    async def aparse_result(self, result: list[Generation], *, partial: bool = False) -> Out:
+        """Parse a whole message, as `parse_result` does; nothing in it waits.
+
+        Args:
+            result: See `parse_result`.
+            partial: See `parse_result`.
+
+        Returns:
+            See `parse_result`.
+        """
+        return self.parse_result(result, partial=partial)
+
+
+class ToolsParser(MessageParser[Out], BaseTransformOutputParser[Out], Generic[Out]):
+    """A parser that holds the calls of a message against the tools that were bound."""
+
+    tools: Any = None
+    """The tools that were bound: a `ToolSet`, or any mix of what `bind_tools` takes. Names and
+    arguments are held against them. `None`: every name passes and nothing is validated."""
+
+    _schemas: Mapping[str, ToolSchema] | None = PrivateAttr(default=None)
+
+    def __init__(self, tools: Iterable[ToolLike] | None = None, **kwargs: Any) -> None:
+        """Look at the tools."""
+        super().__init__(**{"tools": tools, **kwargs})
+        self._schemas = None if tools is None else tool_schemas(tools)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what is made of the tools: a function's model cannot be pickled."""
+        return {**super().__getstate__(), "__pydantic_private__": None}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Look at the tools again."""
+        super().__setstate__(state)
+        self.model_post_init(None)  # by which pydantic makes the private attributes
+        self._schemas = None if self.tools is None else tool_schemas(self.tools)
+
+    def parse(self, text: str) -> Out:
+        """Refuse: text holds no tool calls.
+
+        Args:
+            text: Ignored.
+
+        Raises:
+            OutputParserException: Always.
+        """
+        return self.parse_result([Generation(text=text)])
