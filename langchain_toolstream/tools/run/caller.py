@@ -99,7 +99,10 @@ class Caller:
             attempt = 0
             while True:
                 try:
-                    message = self._invoke(call, tool, config, state, **kwargs)
+                    # The call may have been revoked while it waited for its turn.
+                    message = _taken_back(call, state) or self._invoke(
+                        call, tool, config, state, **kwargs
+                    )
                     for _ in state.streamed or ():
                         pass  # no answer before there is a call
                     return _taken_back(call, state) or message
@@ -199,7 +202,9 @@ class Caller:
         attempt = 0
         while True:
             try:
-                message = await self._ainvoke(call, tool, config, state, **kwargs)
+                message = _taken_back(call, state) or await self._ainvoke(
+                    call, tool, config, state, **kwargs
+                )
                 if state.streamed is not None:
                     async for _ in state.streamed:
                         pass  # no answer before there is a call

@@ -654,12 +654,12 @@ class TestTakenBack:
             await within(tasks.started["a"].wait())
             yield chunk(part('{"key": "b"}', index=0))
             yield chunk(finish_reason="tool_calls")
-            tasks.open("a")
 
         messages = (ToolStreamParser(tools, on_invalid="raise") | tools.map()).atransform(says())
         assert contents(await within(anext(messages))) == [("a", None)]
         with pytest.raises(ToolCallError):
             await within(anext(messages))
+        assert tasks.cancelled == ["a"]
 
 
 class TestAtOnce:

@@ -475,27 +475,33 @@ class TestACallThatIsNone:
 
     @both_kinds
     async def test_before_its_turn_never_starts(self, kind: str) -> None:
-        writer, gate, started = Writer(), asyncio.Event(), asyncio.Event()
+        """Also where its place is free before the runner hears that the call is invalid."""
+        writer, gate, waited = Writer(), asyncio.Event(), asyncio.Event()
 
         @tool
         async def wait() -> None:
             """Wait."""
-            started.set()
-            await asyncio.wait_for(gate.wait(), PATIENCE)
+            await gate.wait()
 
-        async def says_it() -> AsyncIterator[AIMessageChunk]:
-            for one in written(0, "w", "wait", "{}"):
-                yield one
-            await asyncio.wait_for(started.wait(), PATIENCE)
-            for one in written(1, "a", "write", json.dumps({"path": "p", "content": TEXT})):
-                yield one
-            yield CUT
-            gate.set()
+        async def late(batches: AsyncIterator[list[Call]]) -> AsyncIterator[list[Call]]:
+            async for calls in batches:
+                if calls[0]["type"] == "invalid_tool_call":
+                    gate.set()
+                    await asyncio.wait_for(waited.wait(), PATIENCE)
+                yield calls
 
+        chunks = [
+            *written(0, "w", "wait", "{}"),
+            *written(1, "a", "write", json.dumps({"path": "p", "content": TEXT})),
+            CUT,
+        ]
         tools = ToolSet([wait, writer.tool(kind)], read_only=["wait"])
-        whole: Any = ToolStreamParser(tools) | tools.map()
-        messages = await a_list(whole.atransform(says_it(), {"max_concurrency": 1}))
-        assert sorted(seen(messages)) == [("a", None), ("w", "null")]
+        whole: Any = ToolStreamParser(tools) | RunnableGenerator(late) | tools.map()
+        messages: list[ToolMessage] = []
+        async for batch in whole.atransform(says(*chunks), {"max_concurrency": 1}):
+            messages += batch
+            waited.set()
+        assert seen(messages) == [("w", "null"), ("a", None)]
         assert writer.runs == 0
 
 
