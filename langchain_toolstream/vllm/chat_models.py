@@ -1,48 +1,60 @@
 """`ChatVLLM`: a chat model served by vLLM."""
 
 import os
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterator,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
+from functools import reduce
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, ModelProfile
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langchain_protocol.protocol import MessagesData
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, SecretStr, model_validator
 
+from langchain_toolstream.core.events import Event
+from langchain_toolstream.schema.tool_schema import check_is_list
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.refusals import public_url
-from langchain_toolstream.vllm.request.payload import unstreamed
+from langchain_toolstream.vllm.request.fields import OPENAI_FIELDS, VLLMFields, on_the_wire
+from langchain_toolstream.vllm.request.guided import without_guided
+from langchain_toolstream.vllm.request.media import with_media
+from langchain_toolstream.vllm.request.payload import (
+    extra_body,
+    hide_secrets,
+    openai_fields,
+    unstreamed,
+    vllm_payload,
+)
 from langchain_toolstream.vllm.response.answer import PROVIDER
 from langchain_toolstream.vllm.response.details import add_usage
-from langchain_toolstream.vllm.response.exchange import VLLMExchange, reading_of
+from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
+from langchain_toolstream.vllm.server import ServerMethods
+from langchain_toolstream.vllm.structured.methods import Method, structured_request
 
 DEFAULT_BASE = "http://localhost:8000/v1"
-"""Where `vllm serve` listens when it is not told otherwise."""
+"""Where `vllm serve` listens by default."""
 
 NO_KEY = "EMPTY"
 """What vLLM's users send where no key is wanted: the SDK insists on one."""
 
 
-class ChatVLLM(VLLMExchange):
-    """Chat model served by vLLM, with tool calls that are calls.
+class ChatVLLM(VLLMFields, ServerMethods):
+    """Chat model served by vLLM, which never makes a tool call of what is none.
 
     Setup:
         Start a server, and tell it how the model writes tool calls:
+        `vllm serve Qwen/Qwen3-8B --enable-auto-tool-choice --tool-call-parser hermes`.
 
-        ```bash
-        vllm serve Qwen/Qwen3-8B --enable-auto-tool-choice --tool-call-parser hermes
+        ```python
+        from langchain_toolstream import ChatVLLM
+
+        llm = ChatVLLM(temperature=0)  # at http://localhost:8000/v1, or where VLLM_API_BASE says
         ```
-
-        `ChatVLLM()` finds it at `http://localhost:8000/v1`, and its model at `/v1/models`.
 
     Key init args:
         base_url:
@@ -54,39 +66,24 @@ class ChatVLLM(VLLMExchange):
             Name of the model; unset, the first that the server has.
         temperature, max_tokens, top_p, seed, stop, n, reasoning_effort, ...:
             As in `ChatOpenAI`.
-        top_k, min_p, structured_outputs, chat_template_kwargs, priority, ...:
-            All fields of vLLM's own, by its own names: see the list of fields.
-        extra_body:
-            Fields that this class does not know.
+        top_k, min_p, structured_outputs, chat_template_kwargs, priority, extra_body, ...:
+            All fields of vLLM's own, by its own names; `extra_body` is for unknown ones.
 
         All of them can be given to the model, to `bind` and to a call (`invoke(..., top_k=5)`).
         The later counts, and `None` takes a field back. What `extra_body` names counts as if it
         had been given by name in that place; at the model itself, `extra_body` counts.
-
         No `OPENAI_*` environment variable has any influence.
 
-    Instantiate:
-        ```python
-        from langchain_toolstream import ChatVLLM
-
-        llm = ChatVLLM(temperature=0)  # at http://localhost:8000/v1, or where VLLM_API_BASE says
-        ```
-
     Invoke, stream, async:
-        As every chat model. `invoke` streams too, inside: the non-streaming answer of vLLM hides
-        that it was cut (`finish_reason` says `tool_calls`, and the cut parameter is missing).
-        Closing an iterator early closes the HTTP response, and the server stops generating.
+        `invoke` streams too, inside: vLLM's non-streaming answer hides that it was cut. Only what
+        vLLM does not stream is asked for without: `prompt_logprobs`, `kv_transfer_params` and
+        `ec_transfer_params`; `stream` then gives the whole answer at once. `disable_streaming`,
+        `streaming=False`, and `stream=False` for a call turn streaming off; the last tool call of
+        such an answer is not trusted if it used up `max_tokens`.
 
-        Async, deltas that are ready together leave as one chunk: `coalesce=False` gives one chunk
-        for each event of the server. Where nothing comes for `stream_chunk_timeout` seconds (120;
-        `None` for no limit), the stream raises; `timeout` is for the request, as in `ChatOpenAI`,
-        and counts between two reads where it is shorter.
-
-        Only what vLLM does not stream is asked for without: `prompt_logprobs`,
-        `kv_transfer_params` and `ec_transfer_params`. `stream` then gives the whole answer at
-        once. `disable_streaming=True` or `"tool_calling"`, `streaming=False`, and `stream=False`
-        for a call mean for the request what they mean for LangChain's methods. In an answer that
-        was not streamed and used up `max_tokens`, the last tool call is not trusted.
+        Closing an iterator early closes the HTTP response, and the server stops generating. Where
+        nothing comes for `stream_chunk_timeout` seconds (120; `None` for no limit), the stream
+        raises; `timeout` is for the request, and counts between two reads where it is shorter.
 
     Tool calling:
         ```python
@@ -100,90 +97,24 @@ class ChatVLLM(VLLMExchange):
 
         A call that was cut off, is not strict JSON, names no bound tool, does not fit the tool's
         schema or was contradicted by later text is in `invalid_tool_calls`, on every path. `invoke`
-        fills its `error`; behind a sum of streamed chunks, where langchain-core drops it, the
+        fills its `error`. After chunks have been added up, where langchain-core drops it, the
         reason is in `response_metadata["invalid_tool_calls"]` by the call's id, and `args` ends in
-        `]!`, a mark that no reader of JSON gets over, so nothing behind takes the call for one.
+        `]!`, which no reader of JSON accepts.
 
-    Protocol events:
-        `stream_events(version="v3")` finishes each call when its arguments are complete and those
-        of a later call are being written, which is before the message is confirmed: it may still
-        break off, and then the stream raises. What must not run for nothing waits for
-        `message-finish`.
-
-    Structured output:
-        `with_structured_output` by a schema, a regular expression, a choice or a grammar, each of
-        them a constraint of vLLM's:
-
-        ```python
-        greeting = llm.with_structured_output(r"Hello! .*", method="regex")
-        assert greeting.invoke("Hello!") == "Hello! How can I help you today?"
-        ```
-
-        An answer that was cut off or does not fit is never returned.
-
-    Reasoning:
-        What the model thought is in `additional_kwargs["reasoning_content"]` and, as a block, in
-        `content_blocks`.
-
-    Token usage:
-        `usage_metadata`, streamed (in the last chunk) and not, with cached and reasoning tokens
-        where the server counts them. With `n` above 1 it is that of all choices, and the first
-        one has it; `generate` returns all choices, a stream shows the first.
-
-    Response metadata:
-        The same after `invoke` and in the sum of a stream: `finish_reason`, `stop_reason`,
-        `model_name`, `id`, `system_fingerprint`, `token_usage` as the server sent it, and, where
-        they were asked for, `logprobs`, `token_ids`, `prompt_token_ids`, `prompt_text`,
-        `prompt_logprobs`, `kv_transfer_params`, `metrics`.
-
-    Server:
-        `list_models`, `health`, `version`; `load_profile` for the context length, in `profile`;
-        `get_num_tokens_from_messages` counts a prompt and its tools exactly. Each has an async
-        twin.
-
-        ```python
-        if llm.profile is None:
-            llm.load_profile()
-        ```
-
-    History:
-        Reasoning is sent back as `reasoning`. An invalid tool call is sent with its text under the
-        one argument `invalid_arguments`: vLLM would make `{}` of it.
+    Messages:
+        The same after `invoke` and in the sum of a stream. The model's thoughts are in
+        `additional_kwargs["reasoning_content"]` and `content_blocks`, and are sent back.
+        `usage_metadata` is that of all choices, and the first one has it; a stream shows the first
+        choice alone. `response_metadata` has what the server says besides, by vLLM's names.
 
     Raises:
         VLLMError: The server refused the request, cannot be reached, or its answer broke off or
             was lost; see `vllm.errors`. Each kind is the SDK's and langchain-core's error too.
         StreamInterruptedError: Likewise, where the answer had begun. `partial_message` has what had
-            come, its unfinished calls among the invalid ones. `max_retries` counts before that
-            alone: an answer that has begun is never asked for again.
+            come, with all its calls invalid. An answer that has begun is never asked for again.
     """
 
     model_config = ConfigDict(defer_build=False)
-
-    model_name: str = Field(default="", alias="model")
-    """Name of the model. Empty: the first that the server has."""
-
-    openai_api_key: SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None = Field(
-        alias="api_key", default=None
-    )
-    """What the server was started with as `--api-key`.
-
-    Left out: the environment variable `VLLM_API_KEY`, else `EMPTY`.
-    """
-
-    openai_api_base: str | None = Field(alias="base_url", default=None)
-    """Where the server is, ending in `/v1`.
-
-    Left out: the environment variable `VLLM_API_BASE`, else `http://localhost:8000/v1`.
-    """
-
-    openai_proxy: str | None = None
-    """HTTP proxy to reach the server by."""
-
-    stream_usage: bool | None = True
-    """Whether to ask for the usage of tokens when streaming."""
-
-    use_responses_api: bool | None = False
 
     @property
     def lc_secrets(self) -> dict[str, str]:
@@ -204,6 +135,11 @@ class ChatVLLM(VLLMExchange):
     def validate_temperature(cls, values: dict[str, Any]) -> Any:
         """Leave the temperature alone: the base class has rules for names of OpenAI's models."""
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_guided(cls, values: Any) -> Any:
+        return without_guided(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def validate_environment(self) -> Self:
@@ -233,43 +169,80 @@ class ChatVLLM(VLLMExchange):
         return params
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
-        usage: dict[str, Any] = {}
-        for output in llm_outputs:
-            usage = add_usage(usage, (output or {}).get("token_usage", {}))
-        return {"token_usage": usage, "model_name": self.model_name}
+        usages = [(output or {}).get("token_usage", {}) for output in llm_outputs]
+        return {"token_usage": reduce(add_usage, usages, {}), "model_name": self.model_name}
 
-    def _payload(
+    @property
+    def _default_params(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in OPENAI_FIELDS}
+        given = {name: value for name, value in own.items() if value is not None}
+        return hide_secrets({**super()._default_params, **given, **on_the_wire(self)})
+
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        params: dict[str, Any] = super()._get_invocation_params(stop=stop, **hide_secrets(kwargs))
+        return params
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # The key of LangChain's cache, where arguments of the call stand for those of the model.
+        if "extra_body" in kwargs:
+            kwargs["extra_body"] = {**(self.extra_body or {}), **(kwargs["extra_body"] or {})}
+        return super()._get_llm_string(stop=stop, **hide_secrets(kwargs))
+
+    # Answers.
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        messages = [with_media(one) for one in self._convert_input(input_).to_messages()]
+        payload = super()._get_request_payload(messages, stop=stop, **openai_fields(kwargs))
+        body = extra_body(self, self.extra_body, kwargs)
+        return vllm_payload(payload, messages, kwargs, body)
+
+    def _answer(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
-        stream_usage: bool | None,  # noqa: FBT001
         kwargs: dict[str, Any],
-    ) -> dict[str, Any]:
+        *,
+        passed: bool = False,
+    ) -> AnswerStream:
+        usage = kwargs.pop("stream_usage", None)
         is_off = self._streaming_disabled(**kwargs)
         options = kwargs.get("stream_options", self.stream_options) or {}
-        if self._should_stream_usage(stream_usage, stream_options=options):
+        if self._should_stream_usage(usage, stream_options=options):
             options = {**options, "include_usage": True}
         kwargs = {**kwargs, "stream": True, "stream_options": options}
         payload = self._get_request_payload(messages, stop=stop, **kwargs)
-        if is_off or unstreamed(payload):
-            payload["stream"] = False
+        payload["stream"] = not (is_off or unstreamed(payload))
         if not (payload["stream"] and options):
             del payload["stream_options"]
-        return payload
+        return AnswerStream(
+            payload=payload,
+            reader=answer_reader(payload, passed=passed),
+            base_url=str(self.openai_api_base),
+            coalesce=self.coalesce,
+            silence=self.stream_chunk_timeout if payload["stream"] else None,
+        )
+
+    def _events(self, answer: AnswerStream) -> Generator[list[tuple[int, Event]]]:
+        self._ensure_sync_client_available()
+        return answer.events(self.client, self._find_model)
+
+    def _aevents(self, answer: AnswerStream) -> AsyncGenerator[list[tuple[int, Event]]]:
+        return answer.aevents(self.async_client, self._afind_model)
 
     def _stream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
-        *,
-        stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = reading_of(payload)
-        builder = ChunkBuilder(reading)
-        for events in self._read(payload, reading):
+        answer = self._answer(messages, stop, kwargs)
+        builder = ChunkBuilder(answer.reader)
+        for events in self._events(answer):
             for chunk in builder.build(events):
                 if run_manager:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -280,14 +253,11 @@ class ChatVLLM(VLLMExchange):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        *,
-        stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = reading_of(payload)
-        builder = ChunkBuilder(reading)
-        async with aclosing(self._aread(payload, reading)) as batches:
+        answer = self._answer(messages, stop, kwargs)
+        builder = ChunkBuilder(answer.reader)
+        async with aclosing(self._aevents(answer)) as batches:
             async for events in batches:
                 for chunk in builder.build(events):
                     if run_manager:
@@ -299,14 +269,11 @@ class ChatVLLM(VLLMExchange):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
-        *,
-        stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> Iterator[MessagesData]:
-        payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = reading_of(payload, passed=True)
-        builder = ProtocolBuilder(reading, run_id=run_manager.run_id if run_manager else None)
-        with closing(self._read(payload, reading)) as batches:
+        answer = self._answer(messages, stop, kwargs, passed=True)
+        builder = ProtocolBuilder(answer.reader, run_id=run_manager.run_id if run_manager else None)
+        with closing(self._events(answer)) as batches:
             for events in batches:
                 yield from builder.build(events)
 
@@ -315,14 +282,11 @@ class ChatVLLM(VLLMExchange):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        *,
-        stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[MessagesData]:
-        payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = reading_of(payload, passed=True)
-        builder = ProtocolBuilder(reading, run_id=run_manager.run_id if run_manager else None)
-        async with aclosing(self._aread(payload, reading)) as batches:
+        answer = self._answer(messages, stop, kwargs, passed=True)
+        builder = ProtocolBuilder(answer.reader, run_id=run_manager.run_id if run_manager else None)
+        async with aclosing(self._aevents(answer)) as batches:
             async for events in batches:
                 for event in builder.build(events):
                     yield event
@@ -332,27 +296,105 @@ class ChatVLLM(VLLMExchange):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
-        *,
-        stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = reading_of(payload)
-        for _ in self._read(payload, reading):
+        answer = self._answer(messages, stop, kwargs)
+        for _ in self._events(answer):
             pass
-        return reading.result()
+        return answer.reader.result()
 
     async def _agenerate(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
-        *,
-        stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        payload = self._payload(messages, stop, stream_usage, kwargs)
-        reading = reading_of(payload)
-        async for _ in self._aread(payload, reading):
+        answer = self._answer(messages, stop, kwargs)
+        async for _ in self._aevents(answer):
             pass
-        return reading.result()
+        return answer.reader.result()
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Tell the model which tools it may call.
+
+        Args:
+            tools: A `ToolSet`, or a list of tools, functions, schemas and their kind.
+            **kwargs: As for `ChatOpenAI.bind_tools`: `tool_choice` (`"auto"`, `"none"`,
+                `"required"`, also `"any"` or `True`, or the name of a tool), `strict`,
+                `parallel_tool_calls`, `response_format` and all other fields of the request.
+
+        Raises:
+            TypeError: There is no list of tools, but one tool or something else.
+        """
+        check_is_list(tools)
+        return super().bind_tools(tools, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        r"""Make the model answer in a form that can be relied on.
+
+        Args:
+            schema: What the answer has to be.
+
+                - For `json_schema`, `function_calling` and `json_mode`: a pydantic model, a
+                  `TypedDict`, a dataclass or another type that pydantic knows, or a dict: a JSON
+                  schema, or an OpenAI function. `json_mode` also does without.
+                - For `regex` and `grammar`: the expression or grammar as text.
+                - For `choice`: texts or whole numbers, as a list, a `Literal` or an `Enum`.
+            method: How the model is made to.
+
+                - `json_schema`: vLLM generates nothing but JSON that fits the schema.
+                - `function_calling`: the answer is the arguments of a call that is forced.
+                - `json_mode`: vLLM generates nothing but JSON, and the prompt says which.
+                - `regex`, `choice`, `grammar`: vLLM's `structured_outputs`.
+            include_raw: Whether to return a dict of `raw` (the message), `parsed` and
+                `parsing_error` instead of the answer alone.
+            strict: For `json_schema` and `function_calling`: `True` requires all properties and
+                allows no others, whatever the schema says; `False` leaves the arguments of a call
+                to the model, and they are rejected when they do not fit.
+            **kwargs: Further fields of the request, as for `bind`.
+
+        Returns:
+            A runnable that gives an object of the class, a member of the `Enum`, text, or what the
+            JSON says. It streams dicts that grow, objects with just the fields that are known (see
+            `PartialToolsParser` for what is shown when), and pieces of text; the last one is the
+            answer.
+
+        Raises:
+            ValueError: The schema cannot be asked for by that method.
+
+        When run, it raises `OutputParserException`, or returns it as `parsing_error`, if the answer
+        was cut off (`finish_reason`), is not strict JSON or does not fit the schema; nothing is
+        completed or converted by guessing.
+
+        Example:
+            ```python
+            from pydantic import BaseModel
+            from langchain_toolstream import ChatVLLM
+
+
+            class Multiply(BaseModel):
+                a: int
+                b: int
+
+
+            llm = ChatVLLM()
+            product = llm.with_structured_output(Multiply)
+            number = llm.with_structured_output(r"\d+", method="regex")
+            mood = llm.with_structured_output(["good", "bad"], method="choice")
+            ```
+        """
+        request = structured_request(schema, method, strict=strict)
+        return request.chain(self, kwargs, include_raw=include_raw)

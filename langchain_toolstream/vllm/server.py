@@ -1,17 +1,18 @@
-"""The half of `ChatVLLM` that asks a server about itself: models, tokens, health, version."""
+"""What a server is asked about itself: models, tokens, health, version."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from langchain_core.language_models import ModelProfile
 from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import PrivateAttr
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from pydantic import ConfigDict, PrivateAttr
 
 from langchain_toolstream.vllm.errors import VLLMNotFoundError
 from langchain_toolstream.vllm.refusals import Response, clear_errors, not_vllm, public_url
-from langchain_toolstream.vllm.structured.output import VLLMStructures
 
 ONE_LOOP = {"Connection": "close"}
 # langchain-openai shares one pool of connections among all event loops, and one that outlives its
@@ -40,36 +41,62 @@ class VLLMModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inquiry(Generic[T]):
-    """A question to the server, and how to read the answer, for both kinds of client."""
+    """A question to the server, and how to read its answer.
 
-    url: str
+    vLLM has some endpoints at its root (`/tokenize`, `/health`, `/version`). They are looked for
+    beside `/v1`, behind the same prefix: `http://gateway/team/v1` has `http://gateway/team/health`.
+    """
+
+    endpoint: str
     read: Callable[[Any], T]  # raises ValueError, LookupError or TypeError for what is not vLLM's
-    endpoint: bool = True  # whether a server at the right base URL may lack it
+    in_v1: bool = False  # there, every server at the right base URL has it
     body: Mapping[str, Any] | None = None
     retries: bool = True
 
-    def send(self, client: Any, **options: Any) -> Any:
-        """The client's response, or what to await for it."""
+    def ask(self, model: BaseChatOpenAI) -> T:
+        """Send it where the model's requests go, with the same key, proxy, retries and errors.
+
+        Args:
+            model: Which has the clients.
+
+        Raises:
+            VLLMError: The server does not answer, or not as vLLM does.
+        """
+        model._ensure_sync_client_available()  # noqa: SLF001
+        with self._clear_errors(model):
+            return self._result(self._send(model, model.root_client))
+
+    async def aask(self, model: BaseChatOpenAI) -> T:
+        """`ask`, asynchronously."""
+        with self._clear_errors(model):
+            return self._result(await self._send(model, model.root_async_client, headers=ONE_LOOP))
+
+    def _url(self, model: BaseChatOpenAI) -> str:
+        base_url = str(model.openai_api_base).rstrip("/")
+        return f"{base_url if self.in_v1 else base_url.removesuffix('/v1')}/{self.endpoint}"
+
+    def _send(self, model: BaseChatOpenAI, client: Any, **options: Any) -> Any:
         if not self.retries:
             options["max_retries"] = 0
         if self.body is None:
-            return client.get(self.url, cast_to=Response, options=options)
-        return client.post(self.url, cast_to=Response, body=self.body, options=options)
+            return client.get(self._url(model), cast_to=Response, options=options)
+        return client.post(self._url(model), cast_to=Response, body=self.body, options=options)
 
-    def result(self, response: Any) -> T:
+    def _clear_errors(self, model: BaseChatOpenAI) -> AbstractContextManager[None]:
+        endpoint = None if self.in_v1 else self._url(model)
+        return clear_errors(str(model.openai_api_base), endpoint)
+
+    def _result(self, response: Any) -> T:
         try:
             return self.read(response)
         except (ValueError, LookupError, TypeError) as error:
-            raise not_vllm(response, response.text, self.url) from error
+            raise not_vllm(response, response.text, str(response.url)) from error
 
 
-class VLLMServerSide(VLLMStructures):
-    """A chat model that knows its server.
+class ServerMethods(BaseChatOpenAI):
+    """The methods of `ChatVLLM` that ask its server about itself. Each may raise `VLLMError`."""
 
-    Each question goes where chat requests go, with the same key, proxy, retries and errors. What
-    vLLM has at its root (`/tokenize`, `/health`, `/version`) is looked for beside `/v1`, behind
-    the same prefix: `http://gateway/team/v1` has `http://gateway/team/health`.
-    """
+    model_config = ConfigDict(defer_build=True)
 
     _found_profile: ModelProfile | None = PrivateAttr(default=None)
 
@@ -78,86 +105,58 @@ class VLLMServerSide(VLLMStructures):
 
         Returns:
             A card for each, in the server's order: a model without a name uses the first.
-
-        Raises:
-            VLLMError: The server does not answer, or not as vLLM does.
         """
-        return self._ask(self._models(self._read_models))
+        return self._models(self._read_models).ask(self)
 
     async def alist_models(self) -> list[VLLMModelCard]:
         """`list_models`, asynchronously."""
-        return await self._aask(self._models(self._read_models))
+        return await self._models(self._read_models).aask(self)
 
     def load_profile(self) -> ModelProfile:
         """Find out the model's context length, and set `profile`.
 
-        Making a `ChatVLLM` asks nothing of a server, so `profile` is `None` until somebody calls
-        this or `list_models`, or, where the model has no name, until the first request, which
-        looks for one. A profile that was given is not touched.
+        The constructor sends no request, so `profile` is `None` until somebody calls this or
+        `list_models`, or, where the model has no name, until the first request, which looks for
+        one. A profile that was given is not touched.
 
         `profile` says no more than the server does: `max_input_tokens` is its `max_model_len`,
         which the answer has to fit into too. It does not say `structured_output`: vLLM forces a
         form on an answer, but with tools beside it most tool-call parsers cannot call any more, so
         `create_agent` does better by a tool.
-
-        Returns:
-            The profile.
-
-        Raises:
-            VLLMError: The server does not answer, or does not have the model.
         """
-        return self._ask(self._models(self._read_profile))
+        return self._models(self._read_profile).ask(self)
 
     async def aload_profile(self) -> ModelProfile:
         """`load_profile`, asynchronously."""
-        return await self._aask(self._models(self._read_profile))
+        return await self._models(self._read_profile).aask(self)
 
     def health(self) -> None:
-        """Make sure that the server is there and its engine is alive. Tries once.
-
-        Raises:
-            VLLMOverloadedError: The engine is dead (503).
-            VLLMError: The server does not answer.
-        """
-        self._ask(self._health())
+        """Make sure that the server is there and its engine is alive. Tries once."""
+        _HEALTH.ask(self)
 
     async def ahealth(self) -> None:
         """`health`, asynchronously."""
-        await self._aask(self._health())
+        await _HEALTH.aask(self)
 
     def version(self) -> str:
-        """Ask for the server's version, such as `0.32.0`.
-
-        Raises:
-            VLLMError: The server does not answer, or not as vLLM does.
-        """
-        return self._ask(self._version())
+        """Ask for the server's version, such as `0.32.0`."""
+        return _VERSION.ask(self)
 
     async def aversion(self) -> str:
         """`version`, asynchronously."""
-        return await self._aask(self._version())
+        return await _VERSION.aask(self)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Tokenize a text with the model's own tokenizer, by the server's `/tokenize`.
-
-        Args:
-            text: It alone; no special token is added.
-
-        Returns:
-            Its tokens.
-
-        Raises:
-            VLLMError: The server does not answer, or has no `/tokenize`.
-        """
+        """Tokenize a text, and add no special token, by the server's `/tokenize`."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        return self._ask(self._tokens(self._text(text)))
+        return self._text(text).ask(self)
 
     async def aget_token_ids(self, text: str) -> list[int]:
         """`get_token_ids`, asynchronously."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        return await self._aask(self._tokens(self._text(text)))
+        return await self._text(text).aask(self)
 
     async def aget_num_tokens(self, text: str) -> int:
         """`get_num_tokens`, asynchronously."""
@@ -176,118 +175,44 @@ class VLLMServerSide(VLLMStructures):
             tools: As for `bind_tools`.
             **kwargs: Fields of the request; `chat_template_kwargs`, `reasoning_effort`,
                 `documents` and the like change the prompt.
-
-        Returns:
-            The number of tokens.
-
-        Raises:
-            VLLMError: The server does not answer, or has no `/tokenize`.
         """
-        tokens = self._ask(self._tokens(self._prompt(messages, tools, kwargs)))
-        return len(tokens)
+        return len(self._prompt(messages, tools, kwargs).ask(self))
 
     async def aget_num_tokens_from_messages(
         self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
     ) -> int:
         """`get_num_tokens_from_messages`, asynchronously."""
-        tokens = await self._aask(self._tokens(self._prompt(messages, tools, kwargs)))
-        return len(tokens)
+        return len(await self._prompt(messages, tools, kwargs).aask(self))
 
-    def _name_model(self) -> str:
-        """Find a model for one that was not named."""
-        self.model_name = self._first_of(self.list_models())
-        return self.model_name
+    def _find_model(self) -> str:
+        return self._name_model(self.list_models())
 
-    async def _aname_model(self) -> str:
-        self.model_name = self._first_of(await self.alist_models())
-        return self.model_name
+    async def _afind_model(self) -> str:
+        return self._name_model(await self.alist_models())
 
-    def _first_of(self, cards: Sequence[VLLMModelCard]) -> str:
+    def _name_model(self, cards: list[VLLMModelCard]) -> str:
         if not cards:
             base_url = public_url(str(self.openai_api_base))
             msg = f"{base_url} lists no model. Name one with model=..., or start vLLM with one."
             raise ValueError(msg)
-        return cards[0].id
+        self.model_name = cards[0].id
+        return self.model_name
 
-    # How to ask.
-
-    def _ask(self, inquiry: _Inquiry[T]) -> T:
-        self._ensure_sync_client_available()
-        with self._clear_errors(inquiry):
-            return inquiry.result(inquiry.send(self.root_client))
-
-    async def _aask(self, inquiry: _Inquiry[T]) -> T:
-        with self._clear_errors(inquiry):
-            return inquiry.result(await inquiry.send(self.root_async_client, headers=ONE_LOOP))
-
-    def _clear_errors(self, inquiry: _Inquiry[Any]) -> Any:
-        base_url = str(self.openai_api_base)
-        return clear_errors(base_url, inquiry.url if inquiry.endpoint else None)
-
-    # What to ask.
-
-    def _models(self, read: Callable[[Any], T]) -> _Inquiry[T]:
-        url = f"{str(self.openai_api_base).rstrip('/')}/models"
-        return _Inquiry(url=url, read=read, endpoint=False)
-
-    def _health(self) -> _Inquiry[None]:
-        def read(response: Any) -> None:
-            # The body is empty, but a gateway may say something; a web page is something else.
-            if "html" in response.headers.get("content-type", ""):
-                raise TypeError
-
-        return _Inquiry(url=self._beside("health"), read=read, retries=False)
-
-    def _version(self) -> _Inquiry[str]:
-        def read(response: Any) -> str:
-            version = response.json()["version"]
-            if not isinstance(version, str):
-                raise TypeError
-            return version
-
-        return _Inquiry(url=self._beside("version"), read=read)
-
-    def _tokens(self, body: Mapping[str, Any]) -> _Inquiry[list[int]]:
-        if self.model_name:
-            body = {"model": self.model_name, **body}
-        return _Inquiry(
-            url=self._beside("tokenize"),
-            body=body,
-            read=lambda response: [int(token) for token in response.json()["tokens"]],
-        )
-
-    def _beside(self, endpoint: str) -> str:
-        root = str(self.openai_api_base).rstrip("/").removesuffix("/v1")
-        return f"{root}/{endpoint}"
-
-    @staticmethod
-    def _text(text: str) -> dict[str, Any]:
-        return {"prompt": text, "add_special_tokens": False}
+    def _text(self, text: str) -> _Inquiry[list[int]]:
+        return _tokens(self.model_name, {"prompt": text, "add_special_tokens": False})
 
     def _prompt(
-        self,
-        messages: Sequence[BaseMessage],
-        tools: Sequence[Any] | None,
-        kwargs: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """What of a chat request makes the prompt, as `/tokenize` takes it."""
-        kwargs = {name: value for name, value in kwargs.items() if name != _OF_OPENAI}
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None, kwargs: dict[str, Any]
+    ) -> _Inquiry[list[int]]:
+        kwargs.pop("allow_fetching_images", None)  # OpenAI's alone
         if tools is not None:
             kwargs["tools"] = [convert_to_openai_tool(tool) for tool in tools]
         payload = self._get_request_payload(list(messages), **kwargs)
-        request = {**payload, **payload.get("extra_body", {})}
-        template = dict(request.get("chat_template_kwargs") or {})
-        # Fields of the chat request alone, which end in the template too.
-        if (documents := request.get("documents")) is not None:
-            template["documents"] = documents
-        if (effort := request.get("reasoning_effort")) is not None:
-            template.setdefault("enable_thinking", effort != "none")
-            template["reasoning_effort"] = effort
-        if template:
-            request["chat_template_kwargs"] = template
-        return {name: request[name] for name in _IN_PROMPT if request.get(name) not in (None, "")}
+        return _tokens(self.model_name, _prompt_of(payload))
 
-    # What is learnt.
+    @staticmethod
+    def _models(read: Callable[[Any], T]) -> _Inquiry[T]:
+        return _Inquiry(endpoint="models", read=read, in_v1=True)
 
     def _read_models(self, response: Any) -> list[VLLMModelCard]:
         cards = _cards(response)
@@ -306,7 +231,42 @@ class VLLMServerSide(VLLMStructures):
         return self.profile
 
 
-_OF_OPENAI = "allow_fetching_images"
+def _read_health(response: Any) -> None:
+    # The body is empty, but a gateway may say something; a web page is something else.
+    if "html" in response.headers.get("content-type", ""):
+        raise TypeError
+
+
+def _read_version(response: Any) -> str:
+    version = response.json()["version"]
+    if not isinstance(version, str):
+        raise TypeError
+    return version
+
+
+def _prompt_of(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a chat request makes the prompt, as `/tokenize` takes it."""
+    request = {**payload, **payload.get("extra_body", {})}
+    template = dict(request.get("chat_template_kwargs") or {})
+    # Fields of the chat request alone, which end in the template too.
+    if (documents := request.get("documents")) is not None:
+        template["documents"] = documents
+    if (effort := request.get("reasoning_effort")) is not None:
+        template.setdefault("enable_thinking", effort != "none")
+        template["reasoning_effort"] = effort
+    if template:
+        request["chat_template_kwargs"] = template
+    return {name: request[name] for name in _IN_PROMPT if request.get(name) not in (None, "")}
+
+
+def _tokens(model: str, body: Mapping[str, Any]) -> _Inquiry[list[int]]:
+    return _Inquiry(
+        endpoint="tokenize",
+        body={"model": model, **body} if model else body,
+        read=lambda response: [int(token) for token in response.json()["tokens"]],
+    )
+
+
 _IN_PROMPT = (
     "model",
     "messages",
@@ -350,3 +310,7 @@ def _profile(card: VLLMModelCard) -> ModelProfile:
     if card.max_model_len is not None:
         profile["max_input_tokens"] = card.max_model_len
     return profile
+
+
+_HEALTH = _Inquiry(endpoint="health", read=_read_health, retries=False)
+_VERSION = _Inquiry(endpoint="version", read=_read_version)

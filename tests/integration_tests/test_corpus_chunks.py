@@ -13,7 +13,7 @@ from langchain_toolstream.schema.tool_schema import tool_schemas
 from langchain_toolstream.testing import Recording
 from langchain_toolstream.vllm import VLLMEmptyOutputError
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
 from tests.integration_tests.test_corpus import FILES, ended_quietly, records
 from tests.unit_tests.vllm.response.test_answer import as_streamed
@@ -30,11 +30,11 @@ def cut(wire: bytes, seed: str) -> Iterator[bytes]:
 
 
 def total(record: dict[str, Any], recording: Recording, *, coalesce: bool) -> Any:
-    reading = Reading(
+    reader = AnswerReader(
         tool_schemas(record["tools"], coerce=True), max_tokens=record.get("max_tokens")
     )
-    body = Body({"content-type": recording.content_type}, reading, coalesce=coalesce)
-    builder = ChunkBuilder(reading)
+    body = Body({"content-type": recording.content_type}, reader, coalesce=coalesce)
+    builder = ChunkBuilder(reader)
     chunks = []
     error = ""
     try:

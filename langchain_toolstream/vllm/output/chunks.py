@@ -17,7 +17,7 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.core.mark import invalid_mark
 from langchain_toolstream.vllm.output.fast_chunks import chat_chunk, constructed
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.details import usage_metadata
 
 
@@ -30,9 +30,9 @@ class ChunkBuilder:
     reason stands in `response_metadata["invalid_tool_calls"]` by the call's id.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reader: AnswerReader) -> None:
         """Start before the first event."""
-        self._reading = reading
+        self._reader = reader
         self._cut_told = False
         self._index: dict[str, int] = {}
         self._written: dict[str, list[str]] = {}
@@ -49,7 +49,7 @@ class ChunkBuilder:
         chunks: list[ChatGenerationChunk] = []
         calls: dict[str, ToolCallChunk] = {}
         info: dict[str, Any] = {}
-        if not self._cut_told and (reason := self._reading.cut_by) and not _ends(events):
+        if not self._cut_told and (reason := self._reader.cut_by) and not _ends(events):
             # A reader must not start what the server may have closed because it was cut.
             self._cut_told = True
             info["finish_reason"] = reason
@@ -87,7 +87,7 @@ class ChunkBuilder:
             fragment["args"] = (fragment["args"] or "") + args
 
     def _last(self, finish: MessageFinish) -> ChatGenerationChunk:
-        info = self._reading.info(0, finish)
+        info = self._reader.info(0, finish)
         if self._cut_told:
             del info["finish_reason"]  # a sum of chunks joins texts
         usage = usage_metadata(finish.usage)

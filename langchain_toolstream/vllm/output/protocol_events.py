@@ -33,7 +33,7 @@ from langchain_toolstream.core.events import (
     ToolCallStart,
 )
 from langchain_toolstream.vllm.errors import VLLMStreamError
-from langchain_toolstream.vllm.response.answer import PROVIDER, Reading
+from langchain_toolstream.vllm.response.answer import PROVIDER, AnswerReader
 from langchain_toolstream.vllm.response.details import usage_metadata
 
 
@@ -50,13 +50,13 @@ class ProtocolBuilder:
     """Make v3 events of the events of the first choice.
 
     Args:
-        reading: What the events come from, with `passed` calls.
+        reader: What the events come from, with `passed` calls.
         run_id: The run whose message it is, as langchain-core names messages.
     """
 
-    def __init__(self, reading: Reading, *, run_id: UUID | None) -> None:
+    def __init__(self, reader: AnswerReader, *, run_id: UUID | None) -> None:
         """Start before the first event."""
-        self._reading = reading
+        self._reader = reader
         self._message_id = f"{LC_ID_PREFIX}-{run_id}" if run_id else ""
         self._begun = False
         self._blocks = 0  # how many have started
@@ -108,7 +108,7 @@ class ProtocolBuilder:
 
     def _message_start(self) -> protocol.MessageStartData:
         metadata = protocol.MessageMetadata(provider=PROVIDER)
-        if isinstance(model := self._reading.info(0, None).get("model_name"), str):
+        if isinstance(model := self._reader.info(0, None).get("model_name"), str):
             metadata["model"] = model
         return protocol.MessageStartData(
             event="message-start", role="ai", id=self._message_id, metadata=metadata
@@ -161,7 +161,7 @@ class ProtocolBuilder:
                 f"it went on with the call {event.name!r} (id {event.id!r}) after it had begun to "
                 f"write the next one, and so contradicted it. {event.error}"
             )
-            error.partial_message = self._reading.abort(str(error))
+            error.partial_message = self._reader.abort(str(error))
             raise error
         self._invalid[event.id] = event.error
         block = protocol.InvalidToolCall(
@@ -177,7 +177,7 @@ class ProtocolBuilder:
 
     def _finish_message(self, finish: MessageFinish) -> Iterator[protocol.MessagesData]:
         yield from self._finish_prose()
-        metadata = {"model_provider": PROVIDER, **self._reading.info(0, finish)}
+        metadata = {"model_provider": PROVIDER, **self._reader.info(0, finish)}
         if self._invalid:
             metadata["invalid_tool_calls"] = self._invalid
         end: dict[str, Any] = {"event": "message-finish", "metadata": metadata}

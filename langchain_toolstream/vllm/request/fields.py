@@ -5,6 +5,7 @@ endpoints read, and `user`, which vLLM ignores.
 """
 
 import json as json_format
+from collections.abc import Awaitable, Callable
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -107,11 +108,10 @@ def _check_salt(salt: SecretStr | str) -> SecretStr:
     return SecretStr(text)
 
 
-class VLLMFields(BaseModel):
+class RequestFields(BaseModel):
     """The fields of a request that are vLLM's own. `None` is not sent: the server decides."""
 
-    # A value that is refused may stand beside a key, or be a secret itself. No object is made of
-    # the halves of `ChatVLLM`: a validator for each would only make the import slower.
+    # A rejected value may stand beside a key, or be a secret itself.
     model_config = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
     # Sampling.
@@ -262,13 +262,73 @@ class VLLMFields(BaseModel):
     """Arguments of extensions of the server."""
 
 
-FIELDS = frozenset(VLLMFields.model_fields)
+class VLLMFields(RequestFields):
+    """All fields of `ChatVLLM` that `BaseChatOpenAI` does not have, or has otherwise."""
+
+    model_name: str = Field(default="", alias="model")
+    """Name of the model. Empty: the first that the server has."""
+
+    openai_api_key: SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None = Field(
+        alias="api_key", default=None
+    )
+    """What the server was started with as `--api-key`.
+
+    Left out: the environment variable `VLLM_API_KEY`, else `EMPTY`.
+    """
+
+    openai_api_base: str | None = Field(alias="base_url", default=None)
+    """Where the server is, ending in `/v1`.
+
+    Left out: the environment variable `VLLM_API_BASE`, else `http://localhost:8000/v1`.
+    """
+
+    openai_proxy: str | None = None
+    """HTTP proxy to reach the server by."""
+
+    stream_usage: bool | None = True
+    """Whether to ask for the usage of tokens when streaming."""
+
+    use_responses_api: bool | None = False
+
+    parallel_tool_calls: bool | None = None
+    """Whether the model may write several calls. Sent along with tools only."""
+
+    max_completion_tokens: int | None = None
+    """`max_tokens` by OpenAI's newer name; given both in one place, this one counts."""
+
+    response_format: dict[str, Any] | None = None
+    """What the answer has to look like, in OpenAI's words: `{"type": "json_object"}`, a
+    `json_schema`, or vLLM's `structural_tag`."""
+
+    stream_options: dict[str, Any] | None = None
+    """What streams tell besides, such as `{"continuous_usage_stats": True}`. Where `stream_usage`
+    is not off, the usage is asked for, too."""
+
+    coalesce: bool = True
+    """Whether deltas that are ready together leave as one chunk.
+
+    No delta waits for another, and the sum is the same. It counts where a consumer is slower than
+    the server, and costs least when it does. `False`: one chunk for each event of the server that
+    says anything. Sync, there is one chunk for each HTTP chunk, mostly one event, either way: only
+    an event loop can tell what is ready without waiting for it.
+    """
+
+
+OPENAI_FIELDS = (
+    "parallel_tool_calls",
+    "max_completion_tokens",
+    "response_format",
+    "stream_options",
+)
+"""Fields of OpenAI's that `ChatVLLM` has and `BaseChatOpenAI` does not send."""
+
+FIELDS = frozenset(RequestFields.model_fields)
 
 NOT_STREAMED = frozenset({"prompt_logprobs", "kv_transfer_params", "ec_transfer_params"})
 """Fields whose answer vLLM gives only in a body that is not streamed."""
 
 
-def on_the_wire(given: VLLMFields) -> dict[str, Any]:
+def on_the_wire(given: RequestFields) -> dict[str, Any]:
     """Write fields as JSON values.
 
     Args:
@@ -277,7 +337,7 @@ def on_the_wire(given: VLLMFields) -> dict[str, Any]:
     Returns:
         The values by name, without those that are `None`.
     """
-    values = {name: getattr(given, name) for name in VLLMFields.model_fields}
+    values = {name: getattr(given, name) for name in RequestFields.model_fields}
     return {name: _plain(value) for name, value in values.items() if value is not None}
 
 

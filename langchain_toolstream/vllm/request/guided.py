@@ -54,3 +54,26 @@ def translate_guided(given: Mapping[str, Any]) -> dict[str, Any]:
         stacklevel=2,
     )
     return others
+
+
+def without_guided(values: dict[str, Any]) -> dict[str, Any]:
+    """Put `structured_outputs` in the place of `guided_*` in a model's arguments.
+
+    Args:
+        values: The arguments by name; `extra_body` and `model_kwargs` are looked through.
+
+    Raises:
+        ValueError: As for `translate_guided`.
+    """
+    values = dict(values)
+    found: dict[str, Any] = {}
+    for place in ("extra_body", "model_kwargs"):
+        if isinstance(holder := values.get(place), Mapping) and GUIDED & holder.keys():
+            found |= {name: holder[name] for name in holder if name in GUIDED}
+            if "structured_outputs" in holder:
+                found["structured_outputs"] = holder["structured_outputs"]
+            values[place] = {name: holder[name] for name in holder if name not in GUIDED}
+    found |= {name: values.pop(name) for name in GUIDED & values.keys()}
+    if found and values.get("structured_outputs") is not None:
+        found["structured_outputs"] = values["structured_outputs"]
+    return {**values, **translate_guided(found)} if found else values

@@ -44,7 +44,7 @@ that a parser swallows, `{"name": "f", "arguments": {}}` between its markers, ha
 """
 
 
-class Reading:
+class AnswerReader:
     """Read the bytes of one answer.
 
     Args:

@@ -11,7 +11,7 @@ from langchain_toolstream.core.events import (
     ToolCallDelta,
 )
 from langchain_toolstream.vllm.refusals import not_vllm
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.sse import MAX_EVENT_SIZE
 
 
@@ -23,14 +23,14 @@ class Body:
 
     Args:
         headers: Of the answer.
-        reading: What reads its events.
+        reader: What reads its events.
         coalesce: Whether what comes together is told together.
     """
 
-    def __init__(self, headers: Mapping[str, str], reading: Reading, *, coalesce: bool) -> None:
+    def __init__(self, headers: Mapping[str, str], reader: AnswerReader, *, coalesce: bool) -> None:
         """Look at what the answer says it is."""
         kind = headers.get("content-type", "")
-        self._reading = reading
+        self._reader = reader
         self._coalesce = coalesce
         self._is_json = "json" in kind
         self._keeps = MAX_EVENT_SIZE if self._is_json else 0 if "event-stream" in kind else 1024
@@ -52,8 +52,8 @@ class Body:
         if self._is_json:
             return []
         if not self._coalesce:
-            return self._reading.feed_each(data)
-        events = self._reading.feed(data)
+            return self._reader.feed_each(data)
+        events = self._reader.feed(data)
         if len(events) > 1:
             events = _joined(events)
         return [events] if events else []
@@ -70,10 +70,10 @@ class Body:
             StreamInterruptedError: The answer is not complete.
         """
         kept = b"".join(self._kept)
-        events = self._reading.feed_body(kept) if self._is_json and kept else []
-        if kept and not self._reading.begun:
+        events = self._reader.feed_body(kept) if self._is_json and kept else []
+        if kept and not self._reader.begun:
             raise not_vllm(response, kept.decode(errors="replace"), base_url)
-        return events + self._reading.close()
+        return events + self._reader.close()
 
 
 def _joined(events: Iterable[tuple[int, Event]]) -> list[tuple[int, Event]]:

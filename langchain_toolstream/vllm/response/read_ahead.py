@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from langchain_toolstream.vllm.errors import VLLMIdleTimeoutError
 from langchain_toolstream.vllm.refusals import ReadTimeout
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 
 if TYPE_CHECKING:
     import httpx2
@@ -52,13 +52,13 @@ def areads(response: "httpx2.Response") -> AsyncGenerator[bytes]:
 
 @contextmanager
 def idle_timeout(
-    response: "httpx2.Response", reading: Reading, model: str, silence: float | None
+    response: "httpx2.Response", reader: AnswerReader, model: str, silence: float | None
 ) -> Iterator[None]:
     """Name what happens when nothing comes for too long.
 
     Args:
         response: The answer.
-        reading: What has been read of it.
+        reader: What has been read of it.
         model: The model that was asked.
         silence: As for `ReadAhead`.
 
@@ -74,7 +74,7 @@ def idle_timeout(
         limits = response.request.extensions.get("timeout", {})
         limit = limits.get("read") if isinstance(error, ReadTimeout) else silence
         raise VLLMIdleTimeoutError(
-            limit or 0, model_name=model, chunks_received=reading.received
+            limit or 0, model_name=model, chunks_received=reader.received
         ) from error
 
 
@@ -113,7 +113,7 @@ class ReadAhead:
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        """Start reading."""
+        """Start reader."""
         self.heard()
         self._task = self._loop.create_task(self._read())
         return self

@@ -174,14 +174,14 @@ class _Reading(Reading[Any]):
         return [AddableDict(raw=message)] if self._include_raw else shown
 
     def _piece_of_call(self, message: AIMessage) -> str:
-        told = message.response_metadata.get("invalid_tool_calls", {})
-        self._wrong.extend(told.values())
+        reasons = message.response_metadata.get("invalid_tool_calls", {})
+        self._wrong.extend(reasons.values())
         if isinstance(message, AIMessageChunk):
             return "".join(
                 part["args"] or "" for part in message.tool_call_chunks if part["index"] == 0
             )
         for call in message.invalid_tool_calls:
-            if call["id"] not in told:
+            if call["id"] not in reasons:
                 self._wrong.append(str(call["error"]))
             return call["args"] or ""
         return json.dumps(message.tool_calls[0]["args"]) if message.tool_calls else ""

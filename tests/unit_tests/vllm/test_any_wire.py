@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_toolstream import ToolStreamParser, VLLMError
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
 from tests.unit_tests.vllm.response.test_answer import TOOLS, as_streamed
 from tests.unit_tests.vllm.wire import body, chunk, event, part
@@ -28,9 +28,9 @@ EVENTS, JSON = "text/event-stream", "application/json"
 
 def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
     """Take the whole road that an answer takes, and hold what is true of every answer."""
-    reading = Reading(TOOLS, max_tokens=10)
-    answer = Body({"content-type": kind}, reading, coalesce=True)
-    builder = ChunkBuilder(reading)
+    reader = AnswerReader(TOOLS, max_tokens=10)
+    answer = Body({"content-type": kind}, reader, coalesce=True)
+    builder = ChunkBuilder(reader)
     chunks: list[AIMessageChunk] = []
 
     def take(events: Any) -> None:
@@ -40,19 +40,19 @@ def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
         for piece in pieces:
             for events in answer.feed(piece):
                 take(events)
-            if reading.done:
+            if reader.done:
                 break
         response = SimpleNamespace(
             headers={}, status_code=200, request=SimpleNamespace(method="POST", url="")
         )
         take(answer.close(response, "http://server/v1"))
     except StreamInterruptedError as error:
-        partial = reading.abort(str(error))
+        partial = reader.abort(str(error))
         assert partial.tool_calls == []
         return [partial]
     except VLLMError:
         return []
-    streamed, whole = reduce(add, chunks), reading.result().generations[0].message
+    streamed, whole = reduce(add, chunks), reader.result().generations[0].message
     assert isinstance(whole, AIMessage)
     assert streamed.tool_calls == whole.tool_calls
     assert streamed.content == whole.content
@@ -224,7 +224,7 @@ def test_too_much(place: Callable[[str], bytes], text: str) -> None:
 
 def test_what_is_too_much_is_said() -> None:
     for text, words in (("[" * 100_000, "nested too deeply"), ("9" * 5_000, "no JSON")):
-        reading = Reading(TOOLS)
-        reading.feed(b'data: {"choices": %b}\n\n' % text.encode())
+        reader = AnswerReader(TOOLS)
+        reader.feed(b'data: {"choices": %b}\n\n' % text.encode())
         with pytest.raises(ServerStreamError, match=words):
-            reading.close()
+            reader.close()

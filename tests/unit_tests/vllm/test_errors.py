@@ -28,7 +28,7 @@ from langchain_toolstream.vllm import (
     VLLMStreamError,
     VLLMTimeoutError,
 )
-from langchain_toolstream.vllm.response.answer import MAX_SILENT_TOKENS, Reading
+from langchain_toolstream.vllm.response.answer import MAX_SILENT_TOKENS, AnswerReader
 from tests.unit_tests.vllm.mocked import READS, MockedServer, Read, streamed
 from tests.unit_tests.vllm.wire import DONE, body, chunk, event, part, usage
 
@@ -127,9 +127,9 @@ async def test_an_error_in_an_answer_keeps_what_the_server_said(read: Read) -> N
 
 
 def closes(*chunks: Any, **fields: Any) -> None:
-    reading = Reading(None, **fields)
-    reading.feed(body(*chunks))
-    reading.close()
+    reader = AnswerReader(None, **fields)
+    reader.feed(body(*chunks))
+    reader.close()
 
 
 ENOUGH = MAX_SILENT_TOKENS + 1
@@ -204,13 +204,13 @@ def test_a_whole_body_that_says_nothing_is_an_error_unless_it_was_cut() -> None:
     choice = {"index": 0, "message": {"content": None}, "finish_reason": "stop"}
     whole = {"choices": [choice], "usage": usage(20, 60)["usage"]}
     for limit in (None, 61):
-        reading = Reading(None, max_tokens=limit)
-        reading.feed_body(event(whole)[6:])
+        reader = AnswerReader(None, max_tokens=limit)
+        reader.feed_body(event(whole)[6:])
         with pytest.raises(VLLMEmptyOutputError):
-            reading.close()
-    reading = Reading(None, max_tokens=60)
-    reading.feed_body(event(whole)[6:])
-    reading.close()
+            reader.close()
+    reader = AnswerReader(None, max_tokens=60)
+    reader.feed_body(event(whole)[6:])
+    reader.close()
 
 
 @reads

@@ -16,7 +16,7 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
 from langchain_toolstream.core.events import Event
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from tests.unit_tests.core.helpers import growth
 from tests.unit_tests.vllm.response.test_answer import CALLS, TOOLS, some_ways
 from tests.unit_tests.vllm.wire import body, chunk, event, part, usage
@@ -41,8 +41,8 @@ def read(
     pieces: Iterable[bytes], tools: Any = TOOLS, *, into: list[Any] | None = None
 ) -> list[list[Any]]:
     """The events of every piece, and of the end."""
-    reading = Reading(tools, passed=True)
-    builder = ProtocolBuilder(reading, run_id=RUN)
+    reader = AnswerReader(tools, passed=True)
+    builder = ProtocolBuilder(reader, run_id=RUN)
     seen = [] if into is None else into
 
     def build(found: list[tuple[int, Event]]) -> list[Any]:
@@ -50,7 +50,7 @@ def read(
         seen.extend(builder.build(found))
         return seen[before:]
 
-    return [*(build(reading.feed(piece)) for piece in pieces), build(reading.close())]
+    return [*(build(reader.feed(piece)) for piece in pieces), build(reader.close())]
 
 
 def flat(batches: Iterable[list[Any]]) -> list[Any]:
@@ -82,10 +82,10 @@ def assert_deltas_join(events: Iterable[Any]) -> None:
 
 def invoked(wire: bytes, tools: Any = TOOLS) -> AIMessage:
     """What `invoke` returns."""
-    reading = Reading(tools)
-    reading.feed(wire)
-    reading.close()
-    message = reading.result().generations[0].message
+    reader = AnswerReader(tools)
+    reader.feed(wire)
+    reader.close()
+    message = reader.result().generations[0].message
     assert isinstance(message, AIMessage)
     return message
 

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_toolstream.core.errors import IncompleteStreamError, ServerStreamError
 from langchain_toolstream.schema.tool_schema import tool_schemas
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from tests.unit_tests.core.helpers import growth
 from tests.unit_tests.vllm.wire import DONE, body, chunk, chunkings, event, part, usage
 
@@ -44,13 +44,13 @@ class Answer:
     """What one answer gave, streamed and whole, and that the two agree."""
 
     def __init__(self, pieces: Iterable[bytes], *, tools: Any = TOOLS) -> None:
-        reading = Reading(tools)
-        builder = ChunkBuilder(reading)
+        reader = AnswerReader(tools)
+        builder = ChunkBuilder(reader)
         self.chunks: list[ChatGenerationChunk] = []
         for piece in pieces:
-            self.chunks += builder.build(reading.feed(piece))
-        self.chunks += builder.build(reading.close())
-        self.result: ChatResult = reading.result()
+            self.chunks += builder.build(reader.feed(piece))
+        self.chunks += builder.build(reader.close())
+        self.result: ChatResult = reader.result()
         self.messages = [as_streamed(chunk) for chunk in self.chunks]
         self.sum: AIMessageChunk = reduce(add, self.messages)
 
@@ -502,11 +502,11 @@ class TestEnd:
             assert answer.message.content == answer.sum.content == "a"
 
     def test_done_is_known(self) -> None:
-        reading = Reading(None)
-        reading.feed(event(chunk(content="a", finish_reason="stop")) + DONE[:-1])
-        assert not reading.done
-        reading.feed(DONE[-1:])
-        assert reading.done
+        reader = AnswerReader(None)
+        reader.feed(event(chunk(content="a", finish_reason="stop")) + DONE[:-1])
+        assert not reader.done
+        reader.feed(DONE[-1:])
+        assert reader.done
 
     def test_done_is_not_needed(self) -> None:
         answer = Answer([body(chunk(content="a", finish_reason="stop"), done=False)])
@@ -574,12 +574,12 @@ class TestWholeAnswer:
             ],
         }
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-        reading = Reading(TOOLS)
-        builder = ChunkBuilder(reading)
+        reader = AnswerReader(TOOLS)
+        builder = ChunkBuilder(reader)
         answer = {"id": "1", "model": "tiny", "choices": [choice], **usage_only(3, 4)}
-        chunks = builder.build(reading.feed_body(json.dumps(answer).encode()))
-        chunks += builder.build(reading.close())
-        whole = reading.result().generations[0].message
+        chunks = builder.build(reader.feed_body(json.dumps(answer).encode()))
+        chunks += builder.build(reader.close())
+        whole = reader.result().generations[0].message
         assert isinstance(whole, AIMessage)
         streamed = reduce(add, map(as_streamed, chunks))
         for one_message in (whole, streamed):
@@ -614,31 +614,31 @@ class TestInterruption:
         [b"data: \n\n", b"data: {\n\n", b"data: [1]\n\n", b"data: 5\n\n", b"data: \xff\xfe\n\n"],
     )
     def test_what_is_no_event_of_vllm_is_raised(self, data: bytes) -> None:
-        reading = Reading(None)
-        assert reading.feed(data) == []
-        assert reading.done
+        reader = AnswerReader(None)
+        assert reader.feed(data) == []
+        assert reader.done
         with pytest.raises(ServerStreamError, match="no JSON"):
-            reading.close()
+            reader.close()
 
     def test_no_finish_reason_is_raised(self) -> None:
-        reading = Reading(TOOLS)
-        reading.feed(one(QUERY))
+        reader = AnswerReader(TOOLS)
+        reader.feed(one(QUERY))
         with pytest.raises(IncompleteStreamError, match="without a finish reason"):
-            reading.close()
+            reader.close()
 
     @pytest.mark.parametrize("data", [b"", b": keep-alive\n\n", DONE, body(usage(1, 0))])
     def test_nothing_at_all_is_raised(self, data: bytes) -> None:
-        reading = Reading(None)
-        reading.feed(data)
+        reader = AnswerReader(None)
+        reader.feed(data)
         with pytest.raises(IncompleteStreamError, match="before the answer began"):
-            reading.close()
+            reader.close()
 
     def test_what_had_come_is_a_message_without_calls(self) -> None:
-        reading = Reading(TOOLS)
-        reading.feed(body(chunk(content="See:", reasoning="Hm."), done=False))
-        reading.feed(body(chunk(part(QUERY, id="call_1", name="search")), done=False))
-        reading.feed(body(chunk(part('{"a"', index=1, id="call_2", name="multiply")), done=False))
-        message = reading.abort("It broke.")
+        reader = AnswerReader(TOOLS)
+        reader.feed(body(chunk(content="See:", reasoning="Hm."), done=False))
+        reader.feed(body(chunk(part(QUERY, id="call_1", name="search")), done=False))
+        reader.feed(body(chunk(part('{"a"', index=1, id="call_2", name="multiply")), done=False))
+        message = reader.abort("It broke.")
         assert message.content == "See:"
         assert message.additional_kwargs == {"reasoning_content": "Hm."}
         assert message.tool_calls == []
@@ -672,11 +672,11 @@ def test_time_is_linear() -> None:
         return lambda: read(pieces)
 
     def read(pieces: list[bytes]) -> None:
-        reading = Reading(TOOLS)
-        builder = ChunkBuilder(reading)
+        reader = AnswerReader(TOOLS)
+        builder = ChunkBuilder(reader)
         for piece in pieces:
-            builder.build(reading.feed(piece))
-        builder.build(reading.close())
-        reading.result()
+            builder.build(reader.feed(piece))
+        builder.build(reader.close())
+        reader.result()
 
     assert growth(run, 150) < 6

@@ -15,7 +15,7 @@ from langchain_toolstream import ToolSet, ToolStreamParser
 from langchain_toolstream.core.events import TextDelta, ToolCallDelta, ToolCallStart
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
 from tests.unit_tests.vllm.response.test_answer import (
     CALLS,
@@ -45,20 +45,20 @@ MIXED = body(
 )
 
 
-def batches(pieces: Iterable[bytes], *, coalesce: bool) -> Iterator[tuple[Reading, list[Any]]]:
-    reading = Reading(TOOLS)
-    answer = Body(EVENTS, reading, coalesce=coalesce)
+def batches(pieces: Iterable[bytes], *, coalesce: bool) -> Iterator[tuple[AnswerReader, list[Any]]]:
+    reader = AnswerReader(TOOLS)
+    answer = Body(EVENTS, reader, coalesce=coalesce)
     for piece in pieces:
         for events in answer.feed(piece):
-            yield reading, events
-    yield reading, reading.close()
+            yield reader, events
+    yield reader, reader.close()
 
 
 def chunks(pieces: Iterable[bytes], *, coalesce: bool, v1: bool = False) -> list[AIMessageChunk]:
     builder: ChunkBuilder | None = None
     made = []
-    for reading, events in batches(pieces, coalesce=coalesce):
-        builder = builder or ChunkBuilder(reading)
+    for reader, events in batches(pieces, coalesce=coalesce):
+        builder = builder or ChunkBuilder(reader)
         made += [as_streamed(one) for one in builder.build(events)]
     return blocks(made) if v1 else made
 
@@ -141,8 +141,8 @@ def test_on_no_call_waits_for_the_next_read() -> None:
 
         def messages(on: bool = coalesce, source: Any = pieces) -> Iterator[AIMessageChunk]:  # noqa: FBT001
             builder: ChunkBuilder | None = None
-            for reading, events in batches(source(), coalesce=on):
-                builder = builder or ChunkBuilder(reading)
+            for reader, events in batches(source(), coalesce=on):
+                builder = builder or ChunkBuilder(reader)
                 yield from map(as_streamed, builder.build(events))
 
         started = [
@@ -155,8 +155,8 @@ def test_protocol_events_are_joined_too() -> None:
     def deltas(*, coalesce: bool) -> list[Any]:
         builder: ProtocolBuilder | None = None
         made = []
-        for reading, events in batches([MIXED], coalesce=coalesce):
-            builder = builder or ProtocolBuilder(reading, run_id=None)
+        for reader, events in batches([MIXED], coalesce=coalesce):
+            builder = builder or ProtocolBuilder(reader, run_id=None)
             made += [one for one in builder.build(events) if one["event"] == "content-block-delta"]
         return made
 
@@ -188,11 +188,11 @@ def test_joined_deltas_keep_their_choice() -> None:
     wire = body(
         chunk(content="a", choice=0), chunk(content="b", choice=1), chunk(content="c", choice=1)
     )
-    (events,) = Body(EVENTS, Reading(None), coalesce=True).feed(wire)
+    (events,) = Body(EVENTS, AnswerReader(None), coalesce=True).feed(wire)
     assert events == [(0, TextDelta(text="a")), (1, TextDelta(text="bc"))]
 
 
 def test_what_is_no_delta_stays() -> None:
     wire = body(chunk(part("{", id="a", name="f"), part("1", index=1, id="b", name="g")))
-    (events,) = Body(EVENTS, Reading(None), coalesce=True).feed(wire)
+    (events,) = Body(EVENTS, AnswerReader(None), coalesce=True).feed(wire)
     assert [type(event) for _, event in events] == [ToolCallStart, ToolCallDelta, ToolCallStart]

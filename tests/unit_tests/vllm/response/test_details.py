@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
-from langchain_toolstream.vllm.response.answer import Reading
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.details import add_usage, usage_metadata
 from tests.unit_tests.vllm.wire import DONE, body, chunk, event, usage
 
@@ -22,11 +22,11 @@ END = chunk(finish_reason="stop")
 
 def read(wire: bytes) -> tuple[AIMessageChunk, AIMessage]:
     """The sum of the chunks and the whole message."""
-    reading = Reading(None)
-    builder = ChunkBuilder(reading)
-    total = reduce(add, [*builder.build(reading.feed(wire)), *builder.build(reading.close())])
+    reader = AnswerReader(None)
+    builder = ChunkBuilder(reader)
+    total = reduce(add, [*builder.build(reader.feed(wire)), *builder.build(reader.close())])
     summed = total.message
-    (generation, *_) = reading.result().generations
+    (generation, *_) = reader.result().generations
     assert isinstance(summed, AIMessageChunk)
     assert isinstance(generation.message, AIMessage)
     assert total.generation_info == generation.generation_info
@@ -53,8 +53,8 @@ class TestMetadata:
         assert metadata["prompt_text"] == "Hi"
 
     def test_each_choice_has_its_own(self) -> None:
-        reading = Reading(None)
-        reading.feed(
+        reader = AnswerReader(None)
+        reader.feed(
             body(
                 of_choice(0, token_ids=[1]),
                 of_choice(1, token_ids=[2]),
@@ -63,8 +63,8 @@ class TestMetadata:
                 usage(3, 2),
             )
         )
-        reading.close()
-        generations = reading.result().generations
+        reader.close()
+        generations = reader.result().generations
         assert [(one.generation_info or {})["token_ids"] for one in generations] == [[1], [2]]
         messages = [one.message for one in generations]
         used = [one.usage_metadata for one in messages if isinstance(one, AIMessage)]
@@ -225,7 +225,7 @@ def test_json_that_is_too_deep_is_the_servers_error(opening: str, where: str, de
     wire = event(chunk(content="a")) + b"data: " + text.encode() + b"\n\n" + DONE
     with pytest.raises(ServerStreamError, match=r"nested too deeply|no JSON object"):
         read(wire)
-    whole = Reading(None)
+    whole = AnswerReader(None)
     with pytest.raises(ServerStreamError, match=r"nested too deeply|no JSON object"):
         whole.feed_body(text.encode())
 

@@ -21,7 +21,7 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
 from langchain_toolstream import ChatVLLM
-from langchain_toolstream.vllm.structured.output import ask
+from langchain_toolstream.vllm.structured.methods import structured_request
 from langchain_toolstream.vllm.structured.parser import AnswerParser
 from tests.unit_tests.vllm.test_chat_model import Wire
 from tests.unit_tests.vllm.wire import body, chunk, part
@@ -353,7 +353,7 @@ class TestReads:
     async def test_every_kind_of_schema(
         self, answered: LLM, road: Any, method: Any, schema: Any, answer: Any
     ) -> None:
-        asked = ask(schema, method, strict=None)
+        asked = structured_request(schema, method, strict=None)
         wire = said(*PAY_TEXT)
         if asked.tool:
             wire = called(*PAY_TEXT, name=asked.tool["function"]["name"])
@@ -569,7 +569,7 @@ class TestGrows:
 
 
 def whole(schema: Any, method: Any) -> Callable[[str], Any]:
-    asked = ask(schema, method, strict=None)
+    asked = structured_request(schema, method, strict=None)
     parser = AnswerParser(asked.form, in_call=False, include_raw=True)
     return lambda text: parser.invoke(AIMessage(text))
 

@@ -1,0 +1,121 @@
+"""One request to the server and the events of its answer, for both kinds of client."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_toolstream.core.errors import StreamInterruptedError
+from langchain_toolstream.core.events import Event
+from langchain_toolstream.schema.tool_schema import tool_schemas
+from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
+from langchain_toolstream.vllm.refusals import clear_errors
+from langchain_toolstream.vllm.request.payload import token_limit
+from langchain_toolstream.vllm.response.answer import AnswerReader
+from langchain_toolstream.vllm.response.body import Body
+from langchain_toolstream.vllm.response.read_ahead import ReadAhead, areads, idle_timeout, reads
+from langchain_toolstream.vllm.server import ONE_LOOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerStream:
+    """One request, and how its answer is read.
+
+    Args:
+        payload: The request, as the SDK's client takes it.
+        reader: Reads the answer's bytes; see `answer_reader`.
+        base_url: Where the request goes.
+        coalesce: As for `ChatVLLM`.
+        silence: For how many seconds nothing may come in a streamed answer; `None` for no limit.
+    """
+
+    payload: dict[str, Any]
+    reader: AnswerReader
+    base_url: str
+    coalesce: bool
+    silence: float | None
+
+    def events(
+        self, client: Any, find_model: Callable[[], str]
+    ) -> Generator[list[tuple[int, Event]]]:
+        """Send the request and read the answer.
+
+        Args:
+            client: The SDK's `chat.completions`.
+            find_model: Names a model where the request does not.
+
+        Yields:
+            What became known together, with the index of its choice.
+
+        Raises:
+            VLLMError: The server refused the request, or its answer broke off.
+        """
+        with self._clear_errors():
+            self.payload["model"] = self.payload["model"] or find_model()
+            with client.with_streaming_response.create(**self.payload) as answer:
+                response = answer.http_response
+                body = self._body(response)
+                with (
+                    self._idle_timeout(response),
+                    closing(reads(response, silence=self.silence)) as pieces,
+                ):
+                    for data in pieces:
+                        yield from body.feed(data)
+                        if self.reader.done:
+                            break
+                yield body.close(response, self.base_url)
+
+    async def aevents(
+        self, client: Any, find_model: Callable[[], Awaitable[str]]
+    ) -> AsyncGenerator[list[tuple[int, Event]]]:
+        """`events`, asynchronously."""
+        with self._clear_errors():
+            self.payload["model"] = self.payload["model"] or await find_model()
+            headers = {**ONE_LOOP, **(self.payload.pop("extra_headers", None) or {})}
+            async with client.with_streaming_response.create(
+                **self.payload, extra_headers=headers
+            ) as answer:
+                response = answer.http_response
+                body = self._body(response)
+                with self._idle_timeout(response):
+                    async with ReadAhead(areads(response), silence=self.silence) as ahead:
+                        while data := await ahead.take():
+                            received = self.reader.received
+                            for events in body.feed(data):
+                                yield events
+                            if self.reader.done:
+                                break
+                            if self.reader.received > received:
+                                ahead.heard()
+                yield body.close(response, self.base_url)
+
+    def _body(self, response: Any) -> Body:
+        return Body(response.headers, self.reader, coalesce=self.coalesce)
+
+    def _idle_timeout(self, response: Any) -> Any:
+        return idle_timeout(response, self.reader, self.payload["model"], self.silence)
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            with clear_errors(self.base_url):
+                yield
+        except (StreamInterruptedError, VLLMEmptyOutputError) as error:
+            error.partial_message = self.reader.abort(str(error))
+            raise
+
+
+def answer_reader(payload: dict[str, Any], *, passed: bool = False) -> AnswerReader:
+    """Make what reads the answer to a request.
+
+    Args:
+        payload: The request.
+        passed: As for `ToolCallAssembler`.
+    """
+    # vLLM takes two tools of one name; the last one decides.
+    tools = {str(tool.get("function", tool).get("name")): tool for tool in payload.get("tools", ())}
+    # Tools convert what a model writes ("3" for an integer), so that is no reason to refuse here.
+    schemas = tool_schemas(tools.values(), coerce=True) if tools else None
+    hides = payload.get("extra_body", {}).get("include_reasoning") is False
+    limit = token_limit(payload)
+    return AnswerReader(schemas, max_tokens=limit, passed=passed, hides_reasoning=hides)
