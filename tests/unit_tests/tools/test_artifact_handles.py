@@ -15,10 +15,7 @@ from pydantic import BaseModel
 
 from langchain_toolstream import FromArtifact, ToolSet, ToolStreamParser, artifact_tool
 from langchain_toolstream.tools.artifacts.handles import MAX_KEPT, RecentArtifacts
-from tests.unit_tests.scripted import Call, bad, chunk, good, written
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
+from tests.unit_tests.scripted import PATIENCE, Call, bad, chunk, good, written
 
 FRAME = pd.DataFrame({"a": [1, 2]})
 

