@@ -59,7 +59,11 @@ def encoded(kind: str) -> bytes:
         (b"%PDF-1.7" + b" " * 1992, "PDF document, 2.0 kB."),
         (b"anything", "Binary data, 8 bytes."),
         (bytearray(1_500_000), "Binary data, 1.5 MB."),
-        (memoryview(b"GIF89a\x02\x00\x01\x00"), "GIF image, 2 x 1 pixels, 10 bytes."),
+        pytest.param(
+            memoryview(b"GIF89a\x02\x00\x01\x00"),
+            "GIF image, 2 x 1 pixels, 10 bytes.",
+            id="memoryview",
+        ),
         (b"GIF89a", "GIF image, 6 bytes."),
         (b"\x89PNG\r\n\x1a\n", "PNG image, 8 bytes."),
         (b"\xff\xd8\xff\xe0\x00", "JPEG image, 5 bytes."),

@@ -356,7 +356,9 @@ class TestAToolThatFails:
         assert (message.content, message.status) == ("I am sorry.", "error")
 
     @pytest.mark.parametrize("error", [GraphBubbleUp(), GraphInterrupt(())], ids=repr)
-    @pytest.mark.parametrize("handle", [True, "Sorry.", Exception, named], ids=str)
+    @pytest.mark.parametrize(
+        "handle", [True, "Sorry.", Exception, pytest.param(named, id="named")], ids=str
+    )
     @every_way
     async def test_by_an_interrupt_of_a_graph_always_raises(
         self,
