@@ -15,29 +15,17 @@ from langchain.agents.middleware import (
 )
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.runnables.config import (
-    ensure_config,
-    merge_configs,
-    var_child_runnable_config,
-)
 from langchain_core.tools import BaseTool
-from langgraph.runtime import Runtime, get_runtime
+from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from langchain_toolstream.agents.early import (
-    EarlyCalls,
-    RunningTool,
-    Runs,
-    Starter,
-    Tasks,
-    Threads,
-)
-from langchain_toolstream.agents.guards import guards_seen_from
-from langchain_toolstream.agents.injected import needs_tool_node
-from langchain_toolstream.agents.invalid import answer_invalid_calls, move_invalid_calls
-from langchain_toolstream.agents.listening import Listener, StreamingListener
+from langchain_toolstream.agents.guards import Agent, agent_seen_from, asked_by_agent
 from langchain_toolstream.schema.tool_schema import ToolSchema
-from langchain_toolstream.tools.read_only import ReadOnly, reader_of
+from langchain_toolstream.tools.graph.eager import EagerRuns, MakeStarter, current_runtime
+from langchain_toolstream.tools.graph.early import Tasks, Threads
+from langchain_toolstream.tools.graph.invalid import answer_invalid_calls, move_invalid_calls
+from langchain_toolstream.tools.graph.listening import Listener
+from langchain_toolstream.tools.read_only import ReadOnly, names_in, reader_of
 
 
 class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -56,11 +44,17 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
       `trust_annotations`, by the `readOnlyHint` of an MCP server; its `destructiveHint` always
       wins. See `ToolSet`.
     - every earlier call of the message is of a read-only tool too;
-    - **nothing guards it**: no other middleware hooks `after_model` or `wrap_tool_call` (as
-      `HumanInTheLoopMiddleware` does), and the agent has no `interrupt_before` or
-      `interrupt_after`. `eager_despite` makes exceptions.
-    - it is given no state, store or `ToolRuntime`, which only ToolNode has;
+    - **nothing guards it**: no other middleware hooks `after_model` or `wrap_tool_call`, and the
+      agent has no `interrupt_before` or `interrupt_after`. `HumanInTheLoopMiddleware` guards the
+      tools that it names. `eager_despite` makes exceptions.
+    - all that the application gives it is known when the model is asked: a store or a
+      `ToolRuntime`, whose `state` is the one that the model is asked with. A tool that is given
+      the state itself (`InjectedState`) waits, and so does one with `needs_message` in its
+      metadata;
+    - it runs no agent of its own;
     - the model streams.
+
+    The logger `langchain_toolstream` says at level DEBUG why a read-only tool waits.
 
     Invalid calls (cut off, malformed, contradicted) do not run. The model is told why and asked
     again, where an agent without the middleware ends silently. After three messages in a row with
@@ -75,7 +69,10 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             `"interrupt_before"`, `"interrupt_after"`), or of tools that may overtake every guard.
 
     Raises:
-        TypeError: An argument is one name where a list of names belongs.
+        TypeError: An argument is one name where a list of names belongs, or `create_agent` is given
+            a `ToolSet` inside of its list of tools.
+        ValueError: `create_agent` is given no tool of a name in `read_only`, or two tools of one
+            name.
 
     Example:
         ```python
@@ -107,15 +104,17 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             raise TypeError(msg)
         self._is_read_only = reader_of(read_only, trust_annotations=trust_annotations)
         self._eager_despite = frozenset(eager_despite)
-        self._guards: frozenset[str] | None = None
+        self._names = frozenset() if callable(read_only) else names_in(read_only)
+        self._agent: Agent | None = None
         self._schemas: Mapping[int, tuple[BaseTool, ToolSchema]] = {}
-        self._runs = Runs()
+        self._eager = EagerRuns()
 
     @property
     def name(self) -> str:
-        """The name of the middleware; asked for it by `create_agent`, it looks for guards."""
-        if (guards := guards_seen_from(self)) is not None:
-            self._guards = guards | (self._guards or frozenset())
+        """The name of the middleware; asked for it by `create_agent`, it looks at the agent."""
+        if (agent := agent_seen_from(self)) is not None:
+            agent.check(self._names)
+            self._agent = agent.joined_with(self._agent)
         return super().name
 
     # Around the model.
@@ -155,55 +154,41 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return _without_invalid_calls(await handler(request), listener)
 
     @contextmanager
-    def _listening(
-        self, request: ModelRequest[Any], starter: Callable[[Any], Starter]
-    ) -> Iterator[Listener]:
-        config = ensure_config()
-        early = EarlyCalls(starter(config))
-        schemas, eager = self._schemas_of(request.tools)
-        if not self._runs.register(request.runtime, early):
-            eager = {}
-        info = request.runtime.execution_info
-        listener = (StreamingListener if eager else Listener)(
-            schemas, eager, early, info.checkpoint_ns if info else None
-        )
-        token = var_child_runnable_config.set(merge_configs(config, {"callbacks": [listener]}))
-        try:
-            yield listener
-        except BaseException:
-            early.keep([])
-            raise
-        finally:
-            var_child_runnable_config.reset(token)
-            early.end()
-            self._runs.drop_if_empty(request.runtime)
-
-    def _schemas_of(
-        self, tools: Iterable[BaseTool | dict[str, Any]]
-    ) -> tuple[dict[str, ToolSchema], dict[str, BaseTool]]:
-        """What is known of an agent's tools, and which of them may start early."""
-        known = {
-            id(tool): self._schemas.get(id(tool))
-            or (tool, ToolSchema(tool, read_only=self._is_read_only(tool)))
-            for tool in tools
-            if isinstance(tool, BaseTool)
-        }
-        self._schemas = known  # of these tools only, so that there are never more
-        if self._guards is None:
+    def _listening(self, request: ModelRequest[Any], starter: MakeStarter) -> Iterator[Listener]:
+        schemas = self._schemas_of(request.tools)
+        if self._agent is None:
             warnings.warn(
                 "EagerToolMiddleware could not see what else guards the agent, because create_agent"
                 " did not make it. Only tools that are named in eager_despite start early.",
                 stacklevel=2,
             )
-        guarded = self._guards is None or bool(self._guards - self._eager_despite)
-        eager = {
-            tool.name: tool
-            for tool, schema in known.values()
-            if schema.read_only
-            and (not guarded or tool.name in self._eager_despite)
-            and not needs_tool_node(tool)
+        with self._eager.listening(
+            {tool.name: tool for tool, _ in self._schemas.values()},
+            schemas,
+            starter,
+            runtime=current_runtime() if request.runtime is None else request.runtime,
+            state=request.state,
+            guards_of=self._guards_of,
+            is_answer=asked_by_agent,
+        ) as (listener, _):
+            yield listener
+
+    def _guards_of(self, name: str) -> Iterable[str]:
+        if name in self._eager_despite:
+            return ()
+        if self._agent is None:
+            return ("guards that could not be seen",)
+        return self._agent.guards_of(name) - self._eager_despite
+
+    def _schemas_of(self, tools: Iterable[BaseTool | dict[str, Any]]) -> dict[str, ToolSchema]:
+        """What is known of an agent's tools."""
+        self._schemas = {  # of these tools only, so that there are never more
+            id(tool): self._schemas.get(id(tool))
+            or (tool, ToolSchema(tool, read_only=self._is_read_only(tool)))
+            for tool in tools
+            if isinstance(tool, BaseTool)
         }
-        return {tool.name: schema for tool, schema in known.values()}, eager
+        return {tool.name: schema for tool, schema in self._schemas.values()}
 
     # Behind the model.
 
@@ -219,10 +204,8 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             The answers, if there are any; the model is asked again if it made no other call.
         """
         messages = state["messages"]
-        if early := self._runs.find(runtime):
-            last = next((m for m in reversed(messages) if isinstance(m, AIMessage)), None)
-            early.keep(last.tool_calls if last else [])
-            self._runs.drop_if_empty(runtime)
+        last = next((m for m in reversed(messages) if isinstance(m, AIMessage)), None)
+        self._eager.keep(runtime, last.tool_calls if last else [])
         errors, again = answer_invalid_calls(messages)
         if not errors:
             return None
@@ -259,7 +242,7 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         Returns:
             What it makes of it.
         """
-        with self._running_tool(request) as running:
+        with self._eager.running_tool(request) as running:
             return handler(running)
 
     async def awrap_tool_call(
@@ -276,32 +259,20 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         Returns:
             See `wrap_tool_call`.
         """
-        with self._running_tool(request) as running:
+        with self._eager.running_tool(request) as running:
             return await handler(running)
-
-    @contextmanager
-    def _running_tool(self, request: ToolCallRequest) -> Iterator[ToolCallRequest]:
-        """The request for the tool that runs already, if one does."""
-        runtime, tool = get_runtime(), request.tool
-        early = self._runs.find(runtime)
-        call = early.take(request.tool_call, tool) if early and tool else None
-        self._runs.drop_if_empty(runtime)
-        if call is None or tool is None:
-            yield request
-            return
-        running = RunningTool(tool, call)
-        try:
-            yield request.override(tool=running)
-        finally:
-            running.cancel_unless_taken()  # other middleware may have answered without it
 
 
 def _without_invalid_calls(response: ModelResponse[Any], listener: Listener) -> ModelResponse[Any]:
     """The response with its invalid calls where no one runs them."""
-    messages = [
-        move_invalid_calls(one, listener.calls) if isinstance(one, AIMessage) else one
-        for one in response.result
-    ]
-    if listener.error is not None and any(getattr(one, "tool_calls", None) for one in messages):
-        raise listener.error
+    messages: list[Any] = []
+    for message in response.result:
+        if not isinstance(message, AIMessage):
+            messages.append(message)
+            continue
+        heard = listener.heard_of(message)
+        judged = move_invalid_calls(message, heard.calls)
+        if heard.error is not None and judged.tool_calls:
+            raise heard.error
+        messages.append(judged)
     return replace(response, result=messages)

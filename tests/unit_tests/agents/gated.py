@@ -172,7 +172,9 @@ def agent_of(
     turns: list[Turn], tools: list[Any], *others: Any, eager: Any = True, **kwargs: Any
 ) -> Any:
     """An agent whose `read` is read-only."""
-    own = [EagerToolMiddleware(read_only=["read"])] if eager is True else [eager] if eager else []
+    if eager is True:
+        eager = EagerToolMiddleware(read_only=lambda tool: tool.name == "read")
+    own = [eager] if eager else []
     model = GatedChat(turns=turns)
     return create_agent(model, tools, middleware=[*others, *own], **kwargs)
 

@@ -24,8 +24,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
-from langchain_toolstream.agents import EagerToolMiddleware, early
+from langchain_toolstream.agents import EagerToolMiddleware
 from langchain_toolstream.core.errors import IncompleteStreamError
+from langchain_toolstream.tools.graph import early
 from tests.unit_tests.agents.gated import (
     CALLS,
     CUT,
@@ -327,7 +328,7 @@ async def test_runs_with_the_same_call_ids_do_not_get_each_others_results() -> N
     own = EagerToolMiddleware(read_only=True)
     agent = create_agent(Chat(turns=[]), [tool], middleware=[own])
     await asyncio.gather(*(ask(f"user {number}") for number in range(20)))
-    assert own._runs._runs == {}
+    assert own._eager.runs._runs == {}
 
 
 who: ContextVar[str] = ContextVar("who")

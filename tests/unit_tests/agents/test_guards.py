@@ -73,7 +73,7 @@ async def test_read_only_is_what_toolset_calls_so(
     starts_early: bool,  # noqa: FBT001
 ) -> None:
     tools = Tools()
-    bound = [tools.tool(metadata=metadata)]
+    bound = [tools.tool(metadata=metadata), tools.tool("write")]
     early = await early_runs(tools, bound, eager=EagerToolMiddleware(**given))
     assert early == ["a"] * starts_early
     assert tools.runs == ["a"]
@@ -105,10 +105,10 @@ async def test_arguments_that_do_not_fit_are_left_to_tool_node() -> None:
     assert answers(states[0])[0][-1] == "error"
 
 
-# Tools that only ToolNode can run.
+# Tools that are given something.
 
 
-async def test_tools_that_are_given_state_or_runtime_wait_for_tool_node() -> None:
+async def test_a_tool_that_is_given_the_state_waits_for_tool_node() -> None:
     seen: list[Any] = []
 
     async def with_state(key: str, state: Annotated[dict[str, Any], InjectedState]) -> str:
@@ -117,9 +117,9 @@ async def test_tools_that_are_given_state_or_runtime_wait_for_tool_node() -> Non
         return f"{len(state['messages'])}"
 
     async def with_runtime(key: str, runtime: ToolRuntime) -> str:
-        """Tell the id."""
+        """Tell the id, and count messages."""
         seen.append(key)
-        return f"{runtime.tool_call_id}"
+        return f"{runtime.tool_call_id} {len(runtime.state['messages'])}"
 
     async def with_id(key: str, call_id: Annotated[str, InjectedToolCallId]) -> str:
         """Tell the id."""
@@ -141,8 +141,8 @@ async def test_tools_that_are_given_state_or_runtime_wait_for_tool_node() -> Non
     ]
     eager = EagerToolMiddleware(read_only=True)
     state = await agent_of([turn, [SAID]], bound, eager=eager).ainvoke(INPUT)
-    assert early == ["c"]
-    assert [content for _, _, content, _, _ in answers(state)] == ["2", "call_b", "call_c"]
+    assert early == ["b", "c"]
+    assert [content for _, _, content, _, _ in answers(state)] == ["2", "call_b 1", "call_c"]
 
 
 # What guards an agent.
@@ -173,12 +173,18 @@ async def around_model(request: Any, handler: Any) -> Any:
     return await handler(request)
 
 
-APPROVAL = HumanInTheLoopMiddleware(interrupt_on={"write": True})
+class Approves(HumanInTheLoopMiddleware):
+    """An approval with a rule of its own."""
+
+    def after_model(self, state: Any, runtime: Any) -> Any:
+        return super().after_model(state, runtime)
+
+
 GUARDS = {
     "after_model": after,
     "aafter_model": Watches(),
     "wrap_tool_call": around,
-    "approval of another tool": APPROVAL,
+    "another approval of another tool": Approves(interrupt_on={"write": True}),
     "tool retry": ToolRetryMiddleware(),
 }
 
@@ -197,10 +203,20 @@ async def test_nothing_starts_early_beside_a_guard(guard: Any, own_first: bool) 
         assert tools.runs == ["a"]
 
 
-@pytest.mark.parametrize("other", [before, around_model], ids=["before_model", "wrap_model_call"])
+NO_GUARDS = {
+    "before_model": before,
+    "wrap_model_call": around_model,
+    "approval of another tool": HumanInTheLoopMiddleware(
+        interrupt_on={"write": True, "read": False}
+    ),
+}
+
+
+@pytest.mark.parametrize("other", NO_GUARDS.values(), ids=NO_GUARDS)
 async def test_other_middleware_is_no_guard(other: Any) -> None:
     tools = Tools()
-    assert await early_runs(tools, [tools.tool()], other) == ["a"]
+    early = await early_runs(tools, [tools.tool()], other, checkpointer=InMemorySaver())
+    assert early == ["a"]
 
 
 @pytest.mark.parametrize("stop", [{"interrupt_before": ["tools"]}, {"interrupt_after": ["model"]}])
@@ -229,8 +245,10 @@ def test_two_of_its_kind_do_not_ask_each_other_for_ever(second: type[EagerToolMi
     both = [EagerToolMiddleware(read_only=True), second()]
     if second is Renamed:
         create_agent(GatedChat(turns=[]), [], middleware=both)
-        assert both[0]._guards == {"Renamed"}
-        assert both[1]._guards == {"EagerToolMiddleware"}
+        assert both[0]._agent is not None
+        assert both[1]._agent is not None
+        assert both[0]._agent.guards == {"Renamed": None}
+        assert both[1]._agent.guards == {"EagerToolMiddleware": None}
     else:
         with pytest.raises(AssertionError, match="duplicate middleware"):
             create_agent(GatedChat(turns=[]), [], middleware=both)
@@ -276,13 +294,28 @@ async def test_a_tool_that_is_eager_despite_its_approval_is_run_again_when_appro
     assert tools.runs == ["a", "a"]
 
 
+async def test_a_read_beside_a_write_under_approval_may_run_again() -> None:
+    """The read is early; the interrupt ends the run that has its result."""
+    tools = Tools()
+    approval = HumanInTheLoopMiddleware(interrupt_on={"write": True})
+    turns: list[Turn] = [[*call(0, "a"), settle, *call(1, "b", "write"), settle, CALLS], [SAID]]
+    bound = [tools.tool(), tools.tool("write")]
+    agent = agent_of(turns, bound, approval, checkpointer=InMemorySaver())
+    await agent.ainvoke(INPUT, THREAD)
+    assert tools.runs == ["a"]
+    rejected = {"decisions": [{"type": "reject", "message": "No."}]}
+    state = await agent.ainvoke(Command(resume=rejected), THREAD)
+    assert tools.runs == ["a", "a"]
+    assert sorted(one[-1] for one in answers(state)) == ["error", "success"]
+
+
 async def test_it_says_so_when_it_cannot_see_the_agent() -> None:
     own = EagerToolMiddleware(read_only=True)
     tools = Tools()
     early: list[str] = []
     turn: Turn = [*call(0, "a"), settle, lambda: early.extend(tools.runs), CALLS]
     agent = agent_of([turn, [SAID]], [tools.tool()], eager=own)
-    own._guards = None
+    own._agent = None
     with pytest.warns(UserWarning, match="could not see"):
         await agent.ainvoke(INPUT)
     assert early == []

@@ -1,27 +1,26 @@
-"""How the middleware hears what the model writes: a callback handler, which is all it needs.
+"""How we hear what a model writes: by a callback handler.
 
-A handler in the configuration under which `create_agent` calls the model gets every chunk. That it
-has the two methods of langchain-core's streaming handlers makes `invoke` stream. Nothing of the
-model, its chunks or its message is changed.
+A handler in the configuration under which a model is called gets every chunk. That it has the two
+methods of langchain-core's streaming handlers makes `invoke` stream. Nothing of the model, its
+chunks or its message is changed.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessageChunk, BaseMessage, ToolCall
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
-from langchain_core.tools import BaseTool
 
-from langchain_toolstream.agents.early import EarlyCalls
-from langchain_toolstream.agents.invalid import is_invalid
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.parsers.tool_stream import Call, MessageReading
 from langchain_toolstream.schema.tool_schema import ToolSchema
+from langchain_toolstream.tools.graph.early import EagerTool, EarlyCalls
+from langchain_toolstream.tools.graph.invalid import is_invalid
 
 T = TypeVar("T")
 
@@ -57,16 +56,17 @@ class _Specs(dict[str, ToolSpec]):
 class Listener(BaseCallbackHandler):
     """Reads the messages of the models that are called for one request.
 
-    Mostly that is one model, once. Middleware between us and the model may call it again or call
-    another; then the last message that ended counts, and what was started for an earlier one is
-    stopped when a later one begins.
+    Mostly that is one model, once. Middleware between us and the model may call it again; then what
+    was started for an earlier message is stopped when a later one begins. It may also ask another
+    model: no tool is started for that one's message.
 
     Args:
-        schemas: The agent's tools by name, and who of them is read-only.
+        schemas: The tools by name, and who of them is read-only.
         eager: Those whose calls may be started early, by name.
         early: Where they are started.
-        checkpoint_ns: The place of the model node in the graph: models that are called at another
+        checkpoint_ns: The place of the model's node in the graph: models that are called at another
             one are a subagent's.
+        is_answer: Says, when a model begins, whether its message is the answer to the request.
     """
 
     run_inline = True  # in the model's own thread or task, before it goes on
@@ -74,13 +74,15 @@ class Listener(BaseCallbackHandler):
     def __init__(
         self,
         schemas: Mapping[str, ToolSchema],
-        eager: Mapping[str, BaseTool],
+        eager: Mapping[str, EagerTool],
         early: EarlyCalls,
         checkpoint_ns: str | None,
+        is_answer: Callable[[], bool] = lambda: True,
     ) -> None:
         """Start before the first message."""
-        self.calls: list[Call] = []
-        self.error: IncompleteStreamError | None = None
+        self._heard: dict[str | None, Heard] = {}
+        self._last = Heard((), None)
+        self._is_answer = is_answer
         self._schemas = schemas
         self._specs = _Specs({name: _Spec(schema) for name, schema in schemas.items()})
         self._eager = eager
@@ -102,9 +104,19 @@ class Listener(BaseCallbackHandler):
         del serialized, messages, kwargs
         if (metadata or {}).get("langgraph_checkpoint_ns") != self._checkpoint_ns:
             return
-        for ended in self._ended:
-            self._early.cancel_written_by(ended)
-        self._messages[run_id] = _Message(MessageReading(self._specs, "emit"))
+        is_answer = self._is_answer()
+        if is_answer:
+            for ended in self._ended:
+                self._early.cancel_written_by(ended)
+        self._messages[run_id] = _Message(MessageReading(self._specs, "emit"), is_answer)
+
+    def heard_of(self, message: BaseMessage) -> "Heard":
+        """What was read of a message, else of the last one that answered the request.
+
+        Args:
+            message: A message that a model wrote, perhaps changed since.
+        """
+        return self._heard.get(message.id, self._last) if message.id else self._last
 
     def on_llm_new_token(
         self,
@@ -118,32 +130,35 @@ class Listener(BaseCallbackHandler):
         del token, kwargs
         message = self._messages.get(run_id)
         if message is not None and isinstance(chunk, ChatGenerationChunk):
-            self._handle(message.feed(chunk.message, by="chunks"), run_id)
+            self._handle(message, message.feed(chunk.message, by="chunks"), run_id)
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Read an event of the v3 protocol, which models are run by where a reader wants that."""
         del kwargs
         if message := self._messages.get(run_id):
             for chunk in message.events.feed(event):
-                self._handle(message.feed(chunk, by="events"), run_id)
+                self._handle(message, message.feed(chunk, by="events"), run_id)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Judge the message."""
         del kwargs
         if message := self._messages.pop(run_id, None):
             self._ended.append(run_id)
-            self.error = None
-            generation = response.generations[0][0]
-            if message.by is None and isinstance(generation, ChatGeneration):
-                message.feed(generation.message, by="chunks")
+            generation, broken = response.generations[0][0], None
+            whole = generation.message if isinstance(generation, ChatGeneration) else None
+            if message.by is None and whole is not None:
+                message.feed(whole, by="chunks")
             try:
                 message.close()
             except IncompleteStreamError as error:
-                self.error = error
+                broken = error
                 self._early.cancel_written_by(run_id)
-            self.calls = list(message.calls.values())
-            for call in filter(is_invalid, self.calls):
-                self._early.cancel(call["id"])
+            heard = Heard(tuple(message.calls.values()), broken)
+            self._heard[whole.id if whole is not None else None] = heard
+            if message.is_answer:
+                self._last = heard
+                for call in filter(is_invalid, heard.calls):
+                    self._early.cancel(call["id"])
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Stop what was started: the message is not coming."""
@@ -151,8 +166,8 @@ class Listener(BaseCallbackHandler):
         if self._messages.pop(run_id, None):
             self._early.cancel_written_by(run_id)
 
-    def _handle(self, calls: list[Call], run_id: UUID) -> None:
-        for call in calls:
+    def _handle(self, message: "_Message", calls: list[Call], run_id: UUID) -> None:
+        for call in calls if message.is_answer else ():
             if is_invalid(call):
                 self._early.cancel(call["id"])
             else:
@@ -178,11 +193,19 @@ class StreamingListener(Listener):
         return output
 
 
+class Heard(NamedTuple):
+    """What was read of one message, and why that is not all of it."""
+
+    calls: tuple[Call, ...]
+    error: IncompleteStreamError | None
+
+
 class _Message:
     """One message that is being read."""
 
-    def __init__(self, reading: MessageReading) -> None:
+    def __init__(self, reading: MessageReading, is_answer: bool) -> None:  # noqa: FBT001
         self.reading = reading
+        self.is_answer = is_answer
         self.events = _ChunksOfEvents()
         self.calls: dict[str | None, Call] = {}
         self.by: Literal["chunks", "events"] | None = None

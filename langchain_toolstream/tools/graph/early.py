@@ -1,6 +1,7 @@
 """Tools that run before ToolNode asks for them, and how ToolNode gets their results."""
 
 import asyncio
+import dataclasses
 import json
 import math
 import time
@@ -8,13 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import Context, copy_context
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 from uuid import UUID
 
-from langchain_core.messages import ToolCall
+from langchain_core.messages import InvalidToolCall, ToolCall
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.runtime import Runtime
 from pydantic import PrivateAttr
 
@@ -25,10 +26,24 @@ PATIENCE = 10.0
 milliseconds, unless the reader of the agent's stream is slow or has left."""
 
 
+class EagerTool(NamedTuple):
+    """A tool that may start while the model writes.
+
+    Attributes:
+        tool: The tool.
+        injected: The parameters that the application gives.
+        give: Puts into a call what the application gives.
+    """
+
+    tool: BaseTool
+    injected: frozenset[str]
+    give: Callable[[ToolCall, RunnableConfig], ToolCall]
+
+
 class Starter(Protocol):
     """What runs tools: `Tasks` or `Threads`."""
 
-    def start(self, tool: BaseTool, call: ToolCall) -> Run | None:
+    def start(self, tool: EagerTool, call: ToolCall) -> Run | None:
         """Run a tool; return nothing where that is not possible."""
         ...
 
@@ -41,20 +56,29 @@ class Starter(Protocol):
         ...
 
 
+class NotEarly(GraphInterrupt):
+    """Raised where a tool that runs early asks a human, or runs a graph.
+
+    Both belong to the node whose turn it is: that of the tools. The tool stops here, and ToolNode
+    runs it. LangGraph reports such a tool as paused, not as failed.
+    """
+
+
 class EarlyCall:
     """A call whose tool runs, or has run, before ToolNode asked for it."""
 
-    __slots__ = ("_signature", "_tool", "run", "written_by")
+    __slots__ = ("_injected", "_signature", "_tool", "run", "written_by")
 
-    def __init__(self, call: ToolCall, tool: BaseTool, run: Run, written_by: UUID) -> None:
-        self._signature = _signature(call)
-        self._tool = tool
+    def __init__(self, call: ToolCall, tool: EagerTool, run: Run, written_by: UUID) -> None:
+        self._injected = tool.injected
+        self._signature = _signature(call, self._injected)
+        self._tool = tool.tool
         self.run = run
         self.written_by = written_by
 
     def answers(self, call: ToolCall, tool: BaseTool | None = None) -> bool:
         """Whether what the tool returns is the answer to this very call."""
-        return self._signature == _signature(call) and tool in (None, self._tool)
+        return self._signature == _signature(call, self._injected) and tool in (None, self._tool)
 
 
 class EarlyCalls:
@@ -62,6 +86,10 @@ class EarlyCalls:
 
     Args:
         starter: What runs the tools.
+
+    Attributes:
+        expires: When nobody will ask for their results any more.
+        invalid: The invalid calls of the message by id, for a node that cannot change the message.
     """
 
     def __init__(self, starter: Starter) -> None:
@@ -69,12 +97,13 @@ class EarlyCalls:
         self._starter = starter
         self._calls: dict[str, EarlyCall] = {}
         self.expires = math.inf
+        self.invalid: dict[str, InvalidToolCall] = {}
 
     def __bool__(self) -> bool:
-        """Whether there are any that ToolNode has not asked for."""
-        return bool(self._calls)
+        """Whether there is anything that ToolNode has not asked for."""
+        return bool(self._calls or self.invalid)
 
-    def start(self, call: ToolCall, tool: BaseTool, *, written_by: UUID) -> None:
+    def start(self, call: ToolCall, tool: EagerTool, *, written_by: UUID) -> None:
         """Run the tool of a call."""
         call_id = call["id"]
         if call_id and call_id not in self._calls and (run := self._starter.start(tool, call)):
@@ -201,16 +230,18 @@ class Tasks:
         limit = config.get("max_concurrency")
         self._slots = asyncio.Semaphore(limit) if limit else nullcontext()
 
-    def start(self, tool: BaseTool, call: ToolCall) -> Run | None:
+    def start(self, tool: EagerTool, call: ToolCall) -> Run | None:
         """Run a tool in a task; none, where a model reports its tokens from another thread."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return None
 
+        config = _for_call(self._config, call)
+
         async def run_tool() -> Any:
             async with self._slots:
-                return await tool.ainvoke(call, _for_call(self._config, call))
+                return await tool.tool.ainvoke(tool.give(call, config), config)
 
         task = asyncio.create_task(run_tool(), context=self._context.copy())
         task.add_done_callback(_retrieve_error)  # asyncio warns of errors nobody looked at
@@ -235,13 +266,14 @@ class Threads:
         self._context = copy_context()
         self._executor: ThreadPoolExecutor | None = None
 
-    def start(self, tool: BaseTool, call: ToolCall) -> Run | None:
+    def start(self, tool: EagerTool, call: ToolCall) -> Run | None:
         """Run a tool in a thread."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._config.get("max_concurrency"))
         context: Context = self._context.copy()
         config = _for_call(self._config, call)
-        return self._executor.submit(context.run, tool.invoke, call, config)
+        call = tool.give(call, config)
+        return self._executor.submit(context.run, tool.tool.invoke, call, config)
 
     def end(self, drop_the_rest: Callable[[], object]) -> None:
         """Start no more threads; a tool that runs in one cannot be stopped."""
@@ -253,17 +285,16 @@ class Threads:
         """Do nothing: there is no timer."""
 
 
-class RunningTool(BaseTool):
-    """Stands in ToolNode for a tool that has been started, and returns what that returns.
+class StandIn(BaseTool):
+    """Stands in ToolNode for a tool and looks like it.
 
-    So ToolNode does with the result, or with the error, what it always does. Asked for anything but
-    the very call that was started, or a second time, it runs the tool.
+    Args:
+        tool: The tool.
     """
 
     _tool: BaseTool = PrivateAttr()
-    _early: EarlyCall | None = PrivateAttr()
 
-    def __init__(self, tool: BaseTool, early: EarlyCall) -> None:
+    def __init__(self, tool: BaseTool) -> None:
         """Look like the tool."""
         looks: dict[str, Any] = {
             name: getattr(tool, name)
@@ -272,6 +303,27 @@ class RunningTool(BaseTool):
         }
         super().__init__(**looks)
         self._tool = tool
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        return self._tool._run(*args, **kwargs)  # noqa: SLF001 - BaseTool's own protocol
+
+
+class RunningTool(StandIn):
+    """Stands in ToolNode for a tool that has been started, and returns what that returns.
+
+    So ToolNode does with the result, or with the error, what it always does. Asked for anything but
+    the very call that was started, or a second time, it runs the tool.
+
+    Args:
+        tool: The tool.
+        early: The call that it was started for.
+    """
+
+    _early: EarlyCall | None = PrivateAttr()
+
+    def __init__(self, tool: BaseTool, early: EarlyCall) -> None:
+        """Look like the tool."""
+        super().__init__(tool)
         self._early = early
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
@@ -325,15 +377,16 @@ class RunningTool(BaseTool):
             return None
         return early.run
 
-    def _run(self, *args: Any, **kwargs: Any) -> Any:
-        return self._tool._run(*args, **kwargs)  # noqa: SLF001 - BaseTool's own protocol
 
+def _signature(call: Any, injected: frozenset[str]) -> tuple[Any, ...] | None:
+    """What makes a call that call: what the model wrote.
 
-def _signature(call: Any) -> tuple[Any, ...] | None:
-    """What makes a call that call; JSON tells `1`, `1.0` and `true` apart, which are equal here."""
+    JSON tells `1`, `1.0` and `true` apart, which are equal in Python.
+    """
     try:
-        return call["id"], call["name"], json.dumps(call["args"], sort_keys=True)
-    except (KeyError, TypeError, ValueError):
+        args = {name: value for name, value in call["args"].items() if name not in injected}
+        return call["id"], call["name"], json.dumps(args, sort_keys=True)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -344,7 +397,28 @@ def _for_call(config: RunnableConfig, call: ToolCall) -> RunnableConfig:
     node wants those of a tool under the tools' node all the same.
     """
     more = {"langgraph_node": "tools", "tool_call_id": call["id"]}
-    return {**config, "metadata": {**config.get("metadata", {}), **more}}
+    return {
+        **config,
+        "metadata": {**config.get("metadata", {}), **more},
+        "configurable": _without_turn(config.get("configurable", {})),
+    }
+
+
+def _without_turn(configurable: dict[str, Any]) -> dict[str, Any]:
+    """The configuration in which a tool can neither interrupt nor run a graph.
+
+    LangGraph counts both, in what it calls a scratchpad of the node.
+    """
+    scratchpad: Any = configurable.get("__pregel_scratchpad")
+    names = ("interrupt_counter", "subgraph_counter")
+    if not dataclasses.is_dataclass(scratchpad) or not all(hasattr(scratchpad, n) for n in names):
+        return configurable
+    stops = dataclasses.replace(cast("Any", scratchpad), **dict.fromkeys(names, _stop))
+    return {**configurable, "__pregel_scratchpad": stops}
+
+
+def _stop() -> int:
+    raise NotEarly
 
 
 def _retrieve_error(task: asyncio.Task[Any]) -> None:
