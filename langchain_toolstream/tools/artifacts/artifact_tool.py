@@ -1,29 +1,27 @@
 """Tools that return an artifact: the whole result for the application, a summary for the model."""
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, NamedTuple, cast, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.messages.tool import ToolOutputMixin
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import ArgsSchema, BaseTool, StructuredTool
+from langchain_core.tools import ArgsSchema, StructuredTool
 
 from langchain_toolstream.tools.artifacts.summary import is_content, summarize
 from langchain_toolstream.tools.read_only import reader_of
 from langchain_toolstream.tools.run.calls import Order
 from langchain_toolstream.tools.run.map import ToolMap
-from langchain_toolstream.tools.run.progress import arun_out, plain, run_out
-from langchain_toolstream.tools.run.running import Running, running
+from langchain_toolstream.tools.run.progress import CallAwareTool, arun_out, plain, run_out
 from langchain_toolstream.tools.toolset import ToolSet
 
 Summary = str | Callable[[Any], str | list[Any]]
 """What the model reads: a text, or a function that makes text or content blocks of the artifact."""
 
 
-class ArtifactTool(BaseTool):
+class ArtifactTool(CallAwareTool):
     """A tool whose `_run` or `_arun` returns an artifact.
 
     `artifact_tool` makes one of a function. What is returned becomes content and artifact:
@@ -100,34 +98,6 @@ class ArtifactTool(BaseTool):
         """
         return ToolSet([self]).map(order=order)
 
-    def run(self, *args: Any, tool_call_id: str | None = None, **kwargs: Any) -> Any:
-        """Run the tool, as `BaseTool` does; use `invoke`.
-
-        Args:
-            *args: As for `BaseTool.run`.
-            tool_call_id: The id of the call.
-            **kwargs: As for `BaseTool.run`.
-
-        Returns:
-            The content, or the message where there is a call.
-        """
-        with _in_call(tool_call_id):
-            return super().run(*args, tool_call_id=tool_call_id, **kwargs)
-
-    async def arun(self, *args: Any, tool_call_id: str | None = None, **kwargs: Any) -> Any:
-        """Run the tool, as `run` does; use `ainvoke`.
-
-        Args:
-            *args: See `run`.
-            tool_call_id: See `run`.
-            **kwargs: See `run`.
-
-        Returns:
-            See `run`.
-        """
-        with _in_call(tool_call_id):
-            return await super().arun(*args, tool_call_id=tool_call_id, **kwargs)
-
     def _as_result(self, made: Any) -> "_Result":
         if isinstance(made, _Result):  # a subclass called its parent's
             return made
@@ -171,20 +141,6 @@ def _with_artifact_async(method: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return _arun
-
-
-@contextmanager
-def _in_call(call_id: str | None) -> Iterator[None]:
-    """Know the id of the call in the tool, also where no `ToolSet` runs it."""
-    state = running.get()
-    if state is not None and state.call_id == call_id:
-        yield
-        return
-    token = running.set(Running(call_id))
-    try:
-        yield
-    finally:
-        running.reset(token)
 
 
 class _FunctionTool(StructuredTool, ArtifactTool):

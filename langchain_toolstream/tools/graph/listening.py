@@ -175,8 +175,11 @@ class Listener(BaseCallbackHandler):
 
     def _start(self, call: ToolCall, run_id: UUID) -> None:
         name = call["name"]
-        if name in self._eager and self._schemas[name].validate(call["args"]) is None:
-            self._early.start(call, self._eager[name], written_by=run_id)
+        if (tool := self._eager.get(name)) is None:
+            return
+        args = {key: value for key, value in call["args"].items() if key not in tool.injected}
+        if self._schemas[name].validate(args) is None:
+            self._early.start(call, tool, written_by=run_id)
 
 
 class StreamingListener(Listener):

@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from functools import wraps
 from typing import Any
 
@@ -16,7 +16,8 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 from langchain_core.tools import BaseTool, StructuredTool
 
 from langchain_toolstream.core.events import TOOL_PROGRESS
-from langchain_toolstream.tools.run.running import running
+from langchain_toolstream.schema.tool_schema import as_tool
+from langchain_toolstream.tools.run.running import in_call, running
 
 
 def run_out(generator: Generator[Any, Any, Any], name: str) -> Any:
@@ -36,8 +37,9 @@ def run_out(generator: Generator[Any, Any, Any], name: str) -> Any:
             except StopIteration as end:
                 return last if end.value is None else end.value
             if (state := running.get()) is not None:
-                dispatch_custom_event(TOOL_PROGRESS, _progress(state.call_id, name, last))
-                _emit_in_graph(last)
+                progress = _progress(state.call_id, name, last)
+                dispatch_custom_event(TOOL_PROGRESS, progress)
+                _emit_in_graph(progress)
                 if state.stopped.is_set() and not state.is_provisional:
                     raise asyncio.CancelledError
 
@@ -48,9 +50,46 @@ async def arun_out(generator: AsyncGenerator[Any, Any], name: str) -> Any:
     async with aclosing(generator):
         async for last in generator:
             if (state := running.get()) is not None:
-                await adispatch_custom_event(TOOL_PROGRESS, _progress(state.call_id, name, last))
-                _emit_in_graph(last)
+                progress = _progress(state.call_id, name, last)
+                await adispatch_custom_event(TOOL_PROGRESS, progress)
+                _emit_in_graph(progress)
     return last
+
+
+class CallAwareTool(BaseTool):
+    """A tool that knows the id of its call, also where no `ToolSet` runs it."""
+
+    def run(self, *args: Any, tool_call_id: str | None = None, **kwargs: Any) -> Any:
+        """Run the tool, as `BaseTool` does; use `invoke`.
+
+        Args:
+            *args: As for `BaseTool.run`.
+            tool_call_id: The id of the call.
+            **kwargs: As for `BaseTool.run`.
+
+        Returns:
+            The content, or the message where there is a call.
+        """
+        with in_call(tool_call_id):
+            return super().run(*args, tool_call_id=tool_call_id, **kwargs)
+
+    async def arun(self, *args: Any, tool_call_id: str | None = None, **kwargs: Any) -> Any:
+        """Run the tool, as `run` does; use `ainvoke`.
+
+        Args:
+            *args: See `run`.
+            tool_call_id: See `run`.
+            **kwargs: See `run`.
+
+        Returns:
+            See `run`.
+        """
+        with in_call(tool_call_id):
+            return await super().arun(*args, tool_call_id=tool_call_id, **kwargs)
+
+
+class FunctionTool(CallAwareTool, StructuredTool):
+    """A tool of a function that may be a generator."""
 
 
 def without_yields(
@@ -67,12 +106,15 @@ def without_yields(
             return tool
         made = plain(function, tool.name)
         is_async = inspect.iscoroutinefunction(made)
-        return tool.model_copy(
-            update={"func": None, "coroutine": made} if is_async else {"func": made}
-        )
+        update = {"func": None, "coroutine": made} if is_async else {"func": made}
+        return _call_aware(tool.model_copy(update=update))
     if isinstance(tool, BaseTool) or not (inspect.isroutine(tool) or _is_generator(tool)):
         return tool
-    return plain(tool, getattr(tool, "__name__", "tool"))
+    return _call_aware(as_tool(plain(tool, getattr(tool, "__name__", "tool"))))
+
+
+def _call_aware(tool: BaseTool) -> BaseTool:
+    return FunctionTool.model_construct(**dict(tool)) if type(tool) is StructuredTool else tool
 
 
 def _is_generator(function: Any) -> bool:
@@ -105,8 +147,12 @@ def _progress(call_id: str | None, name: str, data: Any) -> dict[str, Any]:
     return {"tool_call_id": call_id, "name": name, "data": data}
 
 
-def _emit_in_graph(data: Any) -> None:
-    """Send it as LangGraph's `tool-output-delta` too, which is a no-op outside such a stream."""
+def _emit_in_graph(progress: dict[str, Any]) -> None:
+    """Send it in LangGraph's streams `custom` and `tools` too, where it runs in a graph."""
+    config: Any = sys.modules.get("langgraph.config")
+    if config is not None:
+        with suppress(KeyError, RuntimeError, AttributeError):  # not in a graph
+            config.get_stream_writer()({"type": TOOL_PROGRESS, **progress})
     runtime: Any = getattr(sys.modules.get("langgraph.prebuilt"), "ToolRuntime", None)
     if hasattr(runtime, "emit_output_delta"):
         runtime(
@@ -116,4 +162,4 @@ def _emit_in_graph(data: Any) -> None:
             stream_writer=None,
             tool_call_id=None,
             store=None,
-        ).emit_output_delta(data)
+        ).emit_output_delta(progress["data"])

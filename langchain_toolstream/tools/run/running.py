@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -102,3 +104,17 @@ class Running:
 
 running: ContextVar[Running | None] = ContextVar("running", default=None)
 """The call whose tool runs in this context."""
+
+
+@contextmanager
+def in_call(call_id: str | None) -> Iterator[None]:
+    """Know the id of the call in the tool, also where no `ToolSet` runs it."""
+    state = running.get()
+    if state is not None and state.call_id == call_id:
+        yield
+        return
+    token = running.set(Running(call_id))
+    try:
+        yield
+    finally:
+        running.reset(token)

@@ -1,14 +1,14 @@
 """`tool_events` of an agent says the same, whichever way the agent is run."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from langchain_core.tools import StructuredTool
 
-from langchain_toolstream import tool_events
+from langchain_toolstream import ToolSet, tool_events
 from langchain_toolstream.core.events import MessageStart, ToolEvent, ToolFinish
 from tests.unit_tests.agents.gated import (
     CALLS,
@@ -19,6 +19,7 @@ from tests.unit_tests.agents.gated import (
     agent_of,
     answers,
     call,
+    settle,
 )
 
 # langchain-core and langgraph call their v3 protocol beta.
@@ -93,3 +94,45 @@ async def test_of_an_agent_in_a_tool_stays_apart(road: str) -> None:
     ]
     parents = {"v3": (None, None)}.get(road, ("call_a", "call_a"))  # v3 does not say
     assert (inner_asks.parent_call_id, inner_says.parent_call_id) == parents
+
+
+# Progress.
+
+
+def counting(key: str) -> Iterator[str]:
+    """Count."""
+    yield f"{key} 1"
+    yield f"{key} 2"
+
+
+async def acounting(key: str) -> AsyncIterator[str]:
+    """Count."""
+    for piece in counting(key):
+        yield piece
+
+
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("function", [counting, acounting])
+async def test_the_progress_of_a_generator_arrives(function: Any, *, eager: bool) -> None:
+    tools = ToolSet([StructuredTool.from_function(function, name="read"), function])
+    calls = [*call(0, "a"), *call(1, "b", function.__name__)]
+    agent = agent_of([[*calls, settle, CALLS], [SAID]] * 2, tools, eager=eager)
+    expected = [
+        {"type": "tool_progress", "tool_call_id": f"call_{key}", "name": name, "data": f"{key} {n}"}
+        for key, name in (("a", "read"), ("b", function.__name__))
+        for n in (1, 2)
+    ]
+    custom = [one async for one in agent.astream(INPUT, stream_mode="custom")]
+    assert sorted(custom, key=lambda one: one["data"]) == expected
+    events = [
+        {"type": one["name"], **one["data"]}
+        async for one in agent.astream_events(INPUT, version="v2")
+        if one["event"] == "on_custom_event"
+    ]
+    assert sorted(events, key=lambda one: one["data"]) == expected
+
+
+def test_the_progress_of_a_generator_arrives_in_sync() -> None:
+    agent = agent_of([[*call(0, "a", "counting"), CALLS], [SAID]], ToolSet([counting]))
+    custom = [one["data"] for one in agent.stream(INPUT, stream_mode="custom")]
+    assert custom == ["a 1", "a 2"]
