@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema, ErrorDetails
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.schema.json_schema import json_core_schema, json_schema_validator
 from langchain_toolstream.schema.streamed import streamed_argument
+from langchain_toolstream.schema.types import types_at
 
 ToolLike = BaseTool | type | Callable[..., Any] | Mapping[str, Any]
 """A tool, a pydantic model, a `TypedDict`, a function, or a schema as a dict: what
@@ -60,6 +61,8 @@ class ToolSchema:
         """Compile what is needed to validate the tool's arguments."""
         self.read_only = read_only
         self.name = tool_name(tool)
+        self._tool = tool
+        self._parameters: dict[str, Any] | None = None  # what the model is told of them
         model, self._injected = _pydantic_model(tool)
         self.streamed = streamed_argument(model) if streams and model is not None else None
         if self.streamed is not None and isinstance(tool, BaseTool) and tool.args_schema is None:
@@ -90,6 +93,16 @@ class ToolSchema:
     def core_schema(self) -> CoreSchema:
         """The arguments' schema, in the form that pydantic-core has it in."""
         return self._core_schema()
+
+    def types_at(self, path: JSONPath) -> frozenset[str]:
+        """Say of which JSON types an argument, or a part of one, may be.
+
+        Args:
+            path: Keys and indexes from the arguments as a whole.
+        """
+        if self._parameters is None:
+            self._parameters = _function(self._tool)["parameters"] or {}
+        return types_at(self._parameters, path)
 
     def forbidden(self, name: object) -> str | None:
         """Say why no model may write an argument of a name, if none may."""

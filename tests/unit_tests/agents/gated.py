@@ -22,7 +22,10 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from langchain_toolstream.agents import EagerToolMiddleware
-from tests.unit_tests.scripted import PATIENCE, chunk, written
+from tests.unit_tests.scripted import chunk, written
+
+PATIENCE = 5
+"""Seconds after which what a test waits for will not come any more."""
 
 Event = asyncio.Event | threading.Event
 Step = AIMessageChunk | Event | Exception | Callable[[], Any]
@@ -35,8 +38,8 @@ CUT = chunk(finish_reason="length")
 
 
 async def settle() -> None:
-    """Let what was started start, and what may not start show itself."""
-    for _ in range(50):
+    """Let what was started start."""
+    for _ in range(5):
         await asyncio.sleep(0)
 
 

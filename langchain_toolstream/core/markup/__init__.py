@@ -1,0 +1,6 @@
+"""A model's own markup, read: text in, the deltas that a server would have streamed out."""
+
+from langchain_toolstream.core.markup.formats import FORMATS
+from langchain_toolstream.core.markup.reader import MarkupReader
+
+__all__ = ["FORMATS", "MarkupReader"]

@@ -1,0 +1,573 @@
+"""The table of formats: how models write calls, under the names of vLLM's `--tool-call-parser`.
+
+A row says what opens a call (`Opening`: its marker, and the machine that reads on behind it), what
+stands around calls, and what the model's thoughts stand in. To add a format, add a row here and its
+texts to the tests.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from langchain_toolstream.core.markup.json_calls import (
+    arguments_of,
+    call_list,
+    call_object,
+    call_row,
+    named_list,
+)
+from langchain_toolstream.core.markup.literals import (
+    Quoted,
+    python_lines,
+    python_list,
+    quoted_call,
+)
+from langchain_toolstream.core.markup.patterns import pattern
+from langchain_toolstream.core.markup.tagged import Tags, TypesOf, element_call, tagged_call
+from langchain_toolstream.core.markup.tape import Steps, Tape
+
+Machine = Callable[[Tape, TypesOf, dict[str, str]], Steps]
+"""Read on behind the markers of a call; the last argument is what stood in their holes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What opens a call, or a list of calls.
+
+    Attributes:
+        marker: The pattern of its marker, and of as much behind it as tells a call from prose.
+        machine: What reads on.
+        ends: What stands behind the call: one of these patterns, if there are any.
+        section: Whether it opens a section of calls, whose end is in `Format.section_ends`.
+        inside: Whether it counts inside such a section only.
+        alone: Whether it counts only where the whole text is nothing but calls.
+    """
+
+    marker: str
+    machine: Machine
+    ends: tuple[str, ...] = ()
+    section: bool = False
+    inside: bool = False
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Thoughts:
+    """What a model's thoughts stand in.
+
+    Attributes:
+        opening: The tag before them.
+        ends: The tags behind them; the first is the usual one.
+    """
+
+    opening: str
+    ends: tuple[str, ...]
+
+
+THINK: Final = Thoughts("<think>", ("</think>",))
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a family of models writes.
+
+    Attributes:
+        name: The name that vLLM's `--tool-call-parser` takes.
+        openings: What opens a call.
+        thoughts: What thoughts stand in. They begin where the text begins, or behind a header.
+        headers: What may stand where the text begins, or behind a frame, and is no text.
+        frames: What is no text wherever it stands.
+        section_ends: What ends a section of calls.
+        answer: Tags around the text of an answer.
+    """
+
+    name: str
+    openings: tuple[Opening, ...]
+    thoughts: tuple[Thoughts, ...] = (THINK,)
+    headers: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    section_ends: tuple[str, ...] = ()
+    answer: tuple[str, str] | None = None
+
+
+# Machines, in the form that an `Opening` takes.
+
+
+def _object(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+    del types_of, holes
+    yield from call_object(tape)
+
+
+def _k2_object(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+    del types_of, holes
+    yield from tape.expect((pattern("<ifm|tool_call>~^{"),), "a call")
+    yield from call_object(tape)
+
+
+def _objects(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+    del types_of, holes
+    yield from call_row(tape)
+
+
+def _list(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+    del types_of, holes
+    yield from call_list(tape)
+
+
+def _named_list(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+    del types_of, holes
+    yield from named_list(tape)
+
+
+def _python(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+    del holes
+    yield from python_list(tape, types_of)
+
+
+def _python_lines(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+    del holes
+    yield from python_lines(tape, types_of)
+
+
+def _quoted(quote: str, *, exact: bool) -> Machine:
+    dialect = Quoted(quote, exact=exact)
+
+    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+        del holes
+        yield from quoted_call(tape, types_of, dialect)
+
+    return machine
+
+
+def _tags(tags: Tags) -> Machine:
+    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+        yield from tagged_call(tape, types_of, tags, holes.get("suffix", ""))
+
+    return machine
+
+
+def _elements(prefix: str) -> Machine:
+    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+        del holes
+        yield from element_call(tape, types_of, prefix)
+
+    return machine
+
+
+def _headed(*headers: str) -> Machine:
+    """The name in a header, then JSON arguments."""
+    patterns = tuple(pattern(one) for one in headers)
+
+    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
+        del types_of, holes
+        tape.current = None
+        _, found = yield from tape.expect(patterns, "the tool's name")
+        name = found.groupdict().get("name") or found.groupdict().get("word")
+        call_id = found.groupdict().get("id")
+        if name is None:  # kimi_k2 writes `functions.name:0`, and that is the id too
+            name = call_id.removeprefix("functions.")
+            head, colon, tail = name.rpartition(":")
+            name = head if colon and tail.isdigit() else name
+        yield from arguments_of(tape, name.strip(), call_id)
+
+    return machine
+
+
+# The tags of families that several formats share.
+
+
+def _functions(*, newline: bool) -> Machine:
+    return _tags(
+        Tags(
+            name=("<function={name}>",),
+            parameter=("<parameter={key}>",),
+            value_end="</parameter>",
+            end="</function>",
+            newline=newline,
+        )
+    )
+
+
+def _invokes(prefix: str = "", before: str = "") -> Machine:
+    return _tags(
+        Tags(
+            name=(f'{before}<{prefix}invoke name="{{name}}">',),
+            parameter=(f'<{prefix}parameter name="{{key}}">',),
+            value_end=f"</{prefix}parameter>",
+            end=f"</{prefix}invoke>",
+        )
+    )
+
+
+def _dsml(space: str = "") -> Machine:
+    return _tags(
+        Tags(
+            name=(f'<｜DSML｜{space}invoke name="{{name}}">',),
+            parameter=(
+                f'<｜DSML｜{space}parameter name="{{key}}" string="{{type}}">',
+                f'<｜DSML｜{space}parameter name="{{key}}">',
+            ),
+            value_end=f"</｜DSML｜{space}parameter>",
+            end=f"</｜DSML｜{space}invoke>",
+        )
+    )
+
+
+def _pairs(name: str, end: str, tag: str = "arg", *, suffix: str = "") -> Machine:
+    key = f"<{tag}_key{suffix}>{{key}}</{tag}_key{suffix}>~"
+    return _tags(
+        Tags(
+            name=(name,),
+            parameter=(
+                f"{key}<{tag}_value{suffix}>",
+                f"{key}<{tag}_type{suffix}>{{type}}</{tag}_type{suffix}>~<{tag}_value{suffix}>",
+            ),
+            value_end=f"</{tag}_value{suffix}>",
+            end=end,
+        )
+    )
+
+
+# Formats whose rows are alike.
+
+
+def _object_in_tags(name: str, opening: str, end: str) -> Format:
+    return Format(name, (Opening(f"{opening}~^{{", _object, ends=(end,)),))
+
+
+def _function_in_tags(
+    name: str, opening: str, end: str, *, newline: bool, thoughts: Thoughts = THINK
+) -> Format:
+    machine = _functions(newline=newline)
+    return Format(
+        name,
+        (
+            Opening(f"{opening}~^<function=", machine, ends=(end,)),
+            # Models forget the outer tag.
+            Opening("^<function={name}>~<parameter=", machine),
+            Opening("^<function={name}>~</function>", machine),
+        ),
+        thoughts=(thoughts,),
+    )
+
+
+def _dsml_format(name: str, section: str, space: str = "") -> Format:
+    return Format(
+        name,
+        (
+            Opening(
+                f"<｜DSML｜{space}{section}>~^<｜DSML｜{space}invoke", _dsml(space), section=True
+            ),
+            Opening(f"^<｜DSML｜{space}invoke", _dsml(space), inside=True),
+        ),
+        section_ends=(f"</｜DSML｜{space}{section}>",),
+    )
+
+
+def _glm(name: str) -> Format:
+    machine = _pairs("{word}", "^</tool_call>")
+    ends = ("</tool_call>",)
+    return Format(
+        name,
+        tuple(
+            Opening(f"<tool_call>{before}{behind}", machine, ends=ends)
+            for before in ("^{word}~", "~^{function}~")
+            for behind in ("<arg_key>", "</tool_call>")
+        ),
+    )
+
+
+def _sectioned(  # noqa: PLR0913 - what a row says
+    name: str,
+    section: tuple[str, str],
+    call: str,
+    machine: Machine,
+    *,
+    ends: tuple[str, ...] = (),
+    thoughts: Thoughts = THINK,
+) -> Format:
+    opening, section_end = section
+    return Format(
+        name,
+        (
+            Opening(f"{opening}~^{call}", machine, ends=ends, section=True),
+            Opening(f"^{call}", machine, ends=ends, inside=True),
+        ),
+        thoughts=(thoughts,),
+        section_ends=(section_end,),
+    )
+
+
+_PYTHON_ALONE = (
+    Opening("^[~{function}(~)", _python, alone=True),
+    Opening("^[~{function}(~{argument}~=", _python, alone=True),
+)
+_K2 = _headed("<|tool_call_begin|>~{id}~<|tool_call_argument_begin|>")
+_V3 = _headed("<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json")
+_V31 = _headed("<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>")
+_MISTRAL = _headed("{word}[CALL_ID]{id}[ARGS]", "{word}[ARGS]", "{word}^{")
+_M3 = "]<]minimax[>["
+
+_ROWS = (
+    Format(
+        "apertus",
+        (Opening("<|tools_prefix|>~^[", _named_list, ends=("<|tools_suffix|>",)),),
+        thoughts=(Thoughts("<|inner_prefix|>", ("<|inner_suffix|>",)),),
+    ),
+    _sectioned(
+        "deepseek_v3",
+        ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+        "<｜tool▁call▁begin｜>",
+        _V3,
+        ends=("```~<｜tool▁call▁end｜>", "<｜tool▁call▁end｜>"),
+    ),
+    _sectioned(
+        "deepseek_v31",
+        ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+        "<｜tool▁call▁begin｜>",
+        _V31,
+        ends=("<｜tool▁call▁end｜>",),
+    ),
+    _dsml_format("deepseek_v32", "function_calls"),
+    _dsml_format("deepseek_v4", "tool_calls"),
+    _dsml_format("deepseek_v41", "calls", " "),
+    _sectioned(
+        "dots", ("<dots_function_call>", "</dots_function_call>"), "<invoke name=", _invokes()
+    ),
+    Format(
+        "ernie45",
+        (Opening("<tool_call>~^{", _object, ends=("</tool_call>",)),),
+        answer=("<response>", "</response>"),
+    ),
+    Format(
+        "functiongemma",
+        (
+            Opening(
+                "<start_function_call>~^call:",
+                _quoted("<escape>", exact=False),
+                ends=("<end_function_call>",),
+            ),
+        ),
+    ),
+    Format(
+        "gemma4",
+        (Opening("<|tool_call>~^call:", _quoted('<|"|>', exact=True), ends=("<tool_call|>",)),),
+        thoughts=(Thoughts("<|channel>thought", ("<channel|>",)),),
+    ),
+    Format(
+        "gigachat3",
+        (
+            Opening("<|function_call|>~^{", _object),
+            Opening("function call<|role_sep|>~^{", _object),
+        ),
+        frames=("<|message_sep|>",),
+    ),
+    _glm("glm47"),
+    Format("granite", (Opening("<|tool_call|>~^[", _list), Opening("<tool_call>~^[", _list))),
+    Format("granite-20b-fc", (Opening("<function_call>~^{", _object),)),
+    _object_in_tags("granite4", "<tool_call>", "</tool_call>"),
+    _object_in_tags("hermes", "<tool_call>", "</tool_call>"),
+    Format(
+        "hunyuan_a13b",
+        (Opening("<tool_calls>~^[", _list, ends=("</tool_calls>",)),),
+        answer=("<answer>", "</answer>"),
+    ),
+    _sectioned(
+        "hy_v3",
+        ("<tool_calls{suffix}>", "</tool_calls{suffix}>"),
+        "<tool_call{suffix}>",
+        _pairs(
+            "<tool_call{suffix}>~{name}<tool_sep{suffix}>",
+            "</tool_call{suffix}>",
+            suffix="{suffix}",
+        ),
+    ),
+    _sectioned(
+        "hy_v4",
+        ("<tool_calls{suffix}>", "</tool_calls{suffix}>"),
+        "<tool_call{suffix}>",
+        _pairs("<tool_call{suffix}>~{name}^<", "</tool_call{suffix}>", suffix="{suffix}"),
+    ),
+    Format(
+        "inkling",
+        (Opening("<|content_invoke_tool_json|>~^{", _object, ends=("<|end_message|>",)),),
+        thoughts=(Thoughts("<|content_thinking|>", ("<|end_message|>",)),),
+        headers=("{function}^<|content_",),
+        frames=(
+            "<|message_model|>",
+            "<|content_text|>",
+            "<|end_message|>",
+            "<|content_model_end_sampling|>",
+        ),
+    ),
+    Format(
+        "internlm",
+        (Opening("<|action_start|>~<|plugin|>~^{", _object, ends=("<|action_end|>",)),),
+    ),
+    Format("jamba", (Opening("<tool_calls>~^[", _list, ends=("</tool_calls>",)),)),
+    Format(
+        "k2_horizon",
+        (
+            *(
+                Opening(
+                    f"{before}^<ifm|tool_call>~{{",
+                    _k2_object,
+                    ends=("</ifm|tool_call>",),
+                    section=bool(before),
+                    inside=not before,
+                )
+                for before in ("<ifm|tool_calls>~", "")
+            ),
+            *(
+                Opening(
+                    f"{before}^<ifm|tool_call>",
+                    _pairs("<ifm|tool_call>~{name}^<", "</ifm|tool_call>", "ifm|arg"),
+                    section=bool(before),
+                    inside=not before,
+                )
+                for before in ("<ifm|tool_calls>~", "")
+            ),
+        ),
+        thoughts=(Thoughts("<ifm|think>", ("</ifm|think>",)),),
+        section_ends=("</ifm|tool_calls>",),
+    ),
+    _sectioned(
+        "kimi_k2",
+        ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+        "<|tool_call_begin|>",
+        _K2,
+        ends=("<|tool_call_end|>",),
+    ),
+    Format(
+        "kimi_k3",
+        tuple(
+            Opening(
+                f"{before}^<|open|>call ",
+                _tags(
+                    Tags(
+                        name=("<|open|>call {attributes}<|sep|>",),
+                        parameter=("<|open|>argument {attributes}<|sep|>",),
+                        value_end="<|close|>argument<|sep|>",
+                        end="<|close|>call<|sep|>",
+                    )
+                ),
+                section=bool(before),
+                inside=not before,
+            )
+            for before in ("<|open|>tools<|sep|>~", "")
+        ),
+        thoughts=(Thoughts("<|open|>think<|sep|>", ("<|close|>think<|sep|>",)),),
+        frames=(
+            "<|open|>response<|sep|>",
+            "<|close|>response<|sep|>",
+            "<|close|>message<|sep|>",
+        ),
+        section_ends=("<|close|>tools<|sep|>",),
+    ),
+    Format("lfm2", (Opening("<|tool_call_start|>~^[", _python, ends=("<|tool_call_end|>",)),)),
+    _glm("ling3"),
+    Format(
+        "llama3_json",
+        (
+            Opening("<|python_tag|>~^{", _objects),
+            *(
+                Opening(f'^{{~{kind}"name"~:~"{{quoted}}"~,~"{key}"~:', _objects, alone=True)
+                for kind in ("", '"type"~:~"function"~,~')
+                for key in ("parameters", "arguments")
+            ),
+        ),
+    ),
+    Format(
+        "llama4_pythonic",
+        (
+            Opening("<|python_start|>~^[", _python, ends=("<|python_end|>",)),
+            *_PYTHON_ALONE,
+        ),
+    ),
+    _object_in_tags("longcat", "<longcat_tool_call>", "</longcat_tool_call>"),
+    _function_in_tags("mimo", "<tool_call>", "</tool_call>", newline=False),
+    Format(
+        "minicpm5",
+        (
+            Opening(
+                '^<function name="',
+                _tags(
+                    Tags(
+                        name=('<function name="{name}">',),
+                        parameter=('<param name="{key}">',),
+                        value_end="</param>",
+                        end="</function>",
+                        cdata=True,
+                    )
+                ),
+            ),
+        ),
+    ),
+    _sectioned(
+        "minimax_m2", ("<minimax:tool_call>", "</minimax:tool_call>"), "<invoke name=", _invokes()
+    ),
+    _sectioned(
+        "minimax_m3",
+        (f"{_M3}<tool_call>", f"{_M3}</tool_call>"),
+        f"{_M3}<invoke name=",
+        _elements(_M3),
+        thoughts=Thoughts("<mm:think>", ("</mm:think>",)),
+    ),
+    Format(
+        "mistral",
+        (
+            Opening("[TOOL_CALLS]~^[~{", _list),
+            Opening("[TOOL_CALLS]~^{", _object),
+            *(
+                Opening(f"[TOOL_CALLS]^{{word}}{behind}", _MISTRAL)
+                for behind in ("[ARGS]", "[CALL_ID]", "{")
+            ),
+        ),
+        thoughts=(Thoughts("[THINK]", ("[/THINK]",)),),
+    ),
+    Format(
+        "muse",
+        (
+            Opening("<atem:function_calls>~^<atem:invoke", _invokes("atem:"), section=True),
+            Opening("^<atem:invoke", _invokes("atem:"), inside=True),
+        ),
+        thoughts=(Thoughts("to=self<|message|>", ("<|eom|>", "<|eot|>")),),
+        headers=("to={id}<|message|>", "<|message|>"),
+        frames=("<|start|>assistant", "<|eom|>", "<|eot|>"),
+        section_ends=("</atem:function_calls>",),
+    ),
+    Format(
+        "olmo3",
+        (Opening("<function_calls>~^{function}(", _python_lines, ends=("</function_calls>",)),),
+    ),
+    Format("phi4_mini_json", (Opening("functools^[~{", _list), Opening("functools^[~]", _list))),
+    _glm("poolside_v1"),
+    Format("pythonic", _PYTHON_ALONE),
+    _function_in_tags("qwen3_coder", "<tool_call>", "</tool_call>", newline=True),
+    _function_in_tags(
+        "seed_oss",
+        "<seed:tool_call>",
+        "</seed:tool_call>",
+        newline=True,
+        thoughts=Thoughts("<seed:think>", ("</seed:think>",)),
+    ),
+    _sectioned(
+        "step3",
+        ("<｜tool_calls_begin｜>", "<｜tool_calls_end｜>"),
+        "<｜tool_call_begin｜>",
+        _invokes("steptml:", "<｜tool_call_begin｜>function<｜tool_sep｜>~"),
+        ends=("<｜tool_call_end｜>",),
+    ),
+    _function_in_tags("step3p5", "<tool_call>", "</tool_call>", newline=True),
+    _function_in_tags("step5", "<tool_call>", "</tool_call>", newline=True),
+    Format(
+        "xlam",
+        tuple(
+            Opening(f'^[~{{~"name"~:~"{{quoted}}"~,~"{key}"~:', _list, alone=True)
+            for key in ("arguments", "parameters")
+        ),
+    ),
+)
+
+FORMATS: Final[dict[str, Format]] = {row.name: row for row in _ROWS}
+"""The formats by name."""
