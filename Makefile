@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 
-.PHONY: help install test test_oldest integration_tests vllm lint type format bench demo demo-vllm web docs clean
+.PHONY: help install test test_oldest test_newest integration_tests vllm lint type format bench demo demo-vllm web docs clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,14 @@ OLDEST := langchain-core==1.7.0 langchain-openai==1.7.0 langchain==1.4.0
 test_oldest: $(STAMP) ## Run the unit tests on the oldest LangChain packages supported
 	"$(UV)" pip install --quiet --no-deps --target $(VENV)/oldest $(OLDEST)
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest --disable-socket --allow-unix-socket tests/unit_tests/
+
+# pyenv keeps a Python that is not its global one behind a name that works with this variable only.
+NEWEST = $(shell for version in 3.13 3.12; do PYENV_VERSION=$$version python$$version \
+	-c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
+
+test_newest: ## Run the unit tests on Python 3.13, or 3.12 where that is missing
+	$(if $(NEWEST),$(MAKE) test PYTHON="$(NEWEST)" VENV="$(VENV)/$(notdir $(NEWEST))",\
+		@echo "Skipped: neither Python 3.13 nor 3.12 is on PATH.")
 
 integration_tests: TEST_FILE ?= tests/integration_tests/
 integration_tests: $(STAMP) ## Run the integration tests, over real HTTP (TEST_FILE=... for some of them)

@@ -94,7 +94,7 @@ class CallsReading(Reading[Out]):
         self._good[:] = [call for call in self._good if call["id"] != call_id]
 
 
-class MessageParser(StreamStep[Out]):
+class MessageParser(StreamStep[Any, Out]):
     """What reads a message, streamed by `transform`, or whole in a generation."""
 
     @abstractmethod

@@ -8,10 +8,15 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from itertools import chain
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+)
 from langchain_core.runnables import Runnable, RunnableConfig
 
+In = TypeVar("In")
 Out = TypeVar("Out")
 Out_co = TypeVar("Out_co", covariant=True)
 
@@ -30,12 +35,43 @@ class Reading(Generic[Out_co]):
         """Say that the stream ended, and return the rest, or raise."""
         raise NotImplementedError
 
+    def read(
+        self, first: list[Any], items: Iterator[Any], config: RunnableConfig
+    ) -> Iterator[Out_co]:
+        """Read a whole stream.
+
+        Args:
+            first: The first item, if there is one.
+            items: Those that follow it.
+            config: The configuration of what the step runs itself.
+        """
+        del config
+        for item in chain(first, items):
+            yield from self.feed(item)
+        yield from self.close()
+
+    async def aread(
+        self, first: list[Any], items: AsyncIterator[Any], config: RunnableConfig
+    ) -> AsyncIterator[Out_co]:
+        """Read a whole stream, as `read` does."""
+        del config
+        for item in first:
+            for known in self.feed(item):
+                yield known
+        async for item in items:
+            for known in self.feed(item):
+                yield known
+        for known in self.close():
+            yield known
+
     def leave(self) -> None:
         """Be told that nobody reads on, at the end or before."""
 
 
-class StreamStep(Runnable[Any, Out]):
+class StreamStep(Runnable[In, Out], Generic[In, Out]):
     """A step of a chain that reads a stream, and says at once what becomes known."""
+
+    _run_type: ClassVar[str | None] = "parser"
 
     @abstractmethod
     def _start(self) -> Reading[Out]:
@@ -43,16 +79,16 @@ class StreamStep(Runnable[Any, Out]):
 
     def transform(
         self,
-        input: Iterator[Any],  # noqa: A002
+        input: Iterator[In],  # noqa: A002
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Iterator[Out]:
-        """Read a message while it streams.
+        """Read a stream item by item.
 
         Closing the iterator closes the input, and with it the model's stream.
 
         Args:
-            input: The chunks of one message.
+            input: The items.
             config: The configuration of the run.
             **kwargs: Passed on to the run.
 
@@ -62,16 +98,17 @@ class StreamStep(Runnable[Any, Out]):
         reading = self._start()
         items = iter(input)
 
-        def read(_: Iterator[Any]) -> Iterator[Out]:
-            for item in chain(first, items):
-                yield from reading.feed(item)
-            yield from reading.close()
+        def read(
+            _: Iterator[Any], run_manager: CallbackManagerForChainRun, config: RunnableConfig
+        ) -> Iterator[Out]:
+            del run_manager  # its child is in the config
+            return reading.read(first, items, config)
 
         try:
             # The model's run starts with its first item, and before ours.
             first = [item for item in (next(items, None),) if item is not None]
             yield from self._transform_stream_with_config(
-                iter([reading.trace]), read, config, run_type="parser", **kwargs
+                iter([reading.trace]), read, config, run_type=self._run_type, **kwargs
             )
         finally:
             reading.leave()
@@ -80,11 +117,11 @@ class StreamStep(Runnable[Any, Out]):
 
     async def atransform(
         self,
-        input: AsyncIterator[Any],  # noqa: A002
+        input: AsyncIterator[In],  # noqa: A002
         config: RunnableConfig | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[Out]:
-        """Read a message while it streams, as `transform` does.
+    ) -> AsyncGenerator[Out]:
+        """Read a stream item by item, as `transform` does.
 
         Args:
             input: See `transform`.
@@ -97,15 +134,13 @@ class StreamStep(Runnable[Any, Out]):
         reading = self._start()
         items = aiter(input)
 
-        async def read(_: AsyncIterator[Any]) -> AsyncIterator[Out]:
-            for item in first:
-                for known in reading.feed(item):
-                    yield known
-            async for item in items:
-                for known in reading.feed(item):
-                    yield known
-            for known in reading.close():
-                yield known
+        def read(
+            _: AsyncIterator[Any],
+            run_manager: AsyncCallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> AsyncIterator[Out]:
+            del run_manager  # its child is in the config
+            return reading.aread(first, items, config)
 
         async def trace() -> AsyncIterator[Any]:
             yield reading.trace
@@ -115,7 +150,7 @@ class StreamStep(Runnable[Any, Out]):
             run = cast(
                 "AsyncGenerator[Out]",
                 self._atransform_stream_with_config(
-                    trace(), read, config, run_type="parser", **kwargs
+                    trace(), read, config, run_type=self._run_type, **kwargs
                 ),
             )
             async with aclosing(run):
@@ -123,11 +158,13 @@ class StreamStep(Runnable[Any, Out]):
                     yield known
         finally:
             reading.leave()
-            if aclose := getattr(items, "aclose", None):
+            aclose = getattr(items, "aclose", None)
+            # One that a cancelled task is still reading from is closed by that.
+            if aclose is not None and not getattr(items, "ag_running", False):
                 await aclose()
 
 
-class MessageStep(StreamStep[Any]):
+class MessageStep(StreamStep[Any, Any]):
     """A step that reads a message, streamed or whole."""
 
     @abstractmethod

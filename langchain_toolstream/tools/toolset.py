@@ -12,11 +12,12 @@ from langchain_toolstream.schema.tool_schema import ToolSchema, as_tool, check_i
 from langchain_toolstream.tools.artifacts.handles import RecentArtifacts
 from langchain_toolstream.tools.read_only import ReadOnly, names_in, reader_of
 from langchain_toolstream.tools.run.caller import Caller
+from langchain_toolstream.tools.run.calls import Order
 from langchain_toolstream.tools.run.errors import ErrorPolicy, HandleToolErrors
-from langchain_toolstream.tools.run.ledger import Order
 from langchain_toolstream.tools.run.limits import Limits, check_names
 from langchain_toolstream.tools.run.map import ToolMap
 from langchain_toolstream.tools.run.progress import without_yields
+from langchain_toolstream.tools.run.running import Running
 
 
 class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTool]):
@@ -134,11 +135,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
 
     def __repr__(self) -> str:
         """Name the tools, and which are read-only."""
-        names = ", ".join(
-            f"{name} (read-only)" if schema.read_only else name
-            for name, schema in self._schemas.items()
-        )
-        return f"ToolSet({names})"
+        return repr(self._caller)
 
     def invoke(
         self,
@@ -156,7 +153,10 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         Returns:
             The call's message, with the tool's artifact.
         """
-        return self._caller.run_in_time(input, config, **kwargs)
+        call = self._caller.look_up(input)
+        if isinstance(call, ToolMessage):
+            return call
+        return self._caller.run_in_time(call, config, **kwargs)
 
     async def ainvoke(
         self,
@@ -174,7 +174,11 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         Returns:
             See `invoke`.
         """
-        return await self._caller.arun(input, config, **kwargs)
+        call = self._caller.look_up(input)
+        if isinstance(call, ToolMessage):
+            return call
+        running = Running(call["id"], call["args"])
+        return await self._caller.arun(call, config, running, **kwargs)
 
     def map(self, *, order: Order = "completed") -> ToolMap:  # type: ignore[override]
         """Run many calls, each as soon as it arrives.
@@ -192,4 +196,4 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         if order not in get_args(Order):
             msg = f"order is one of {', '.join(map(repr, get_args(Order)))}, got {order!r}."
             raise ValueError(msg)
-        return ToolMap(self, order=order)
+        return ToolMap(self._caller, order=order)

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -22,6 +24,9 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 Call = ToolCall | InvalidToolCall
+
+PATIENCE = 20
+"""Seconds after which what a test waits for will not come any more."""
 
 
 class ScriptedChat(BaseChatModel):
@@ -134,11 +139,21 @@ def shape(calls: list[Call]) -> list[tuple[str, str | None]]:
 
 
 async def comes_true(condition: Callable[[], bool]) -> bool:
-    """Whether a few turns of the event loop, which closes dropped async generators, bring it."""
-    for turn in range(100):
+    """Whether it comes while the event loop turns, which closes dropped async generators."""
+    deadline = time.monotonic() + PATIENCE
+    for turn in count(1):
         if condition():
             return True
-        if turn % 20 == 19:
+        if time.monotonic() > deadline:
+            return False
+        if turn % 20 == 0:
             gc.collect()
         await asyncio.sleep(0)
     return False
+
+
+def pass_time(seconds: float) -> None:
+    """Put the clock of the event loop forward: a timeout is due the moment the test is ready."""
+    loop: Any = asyncio.get_running_loop()
+    now = loop.time
+    loop.time = lambda: now() + seconds

@@ -12,7 +12,7 @@ from langchain_core.tools import ArgsSchema, StructuredTool
 
 from langchain_toolstream.tools.artifacts.summary import is_content, summarize
 from langchain_toolstream.tools.read_only import reader_of
-from langchain_toolstream.tools.run.ledger import Order
+from langchain_toolstream.tools.run.calls import Order
 from langchain_toolstream.tools.run.map import ToolMap
 from langchain_toolstream.tools.run.progress import CallAwareTool, arun_out, plain, run_out
 from langchain_toolstream.tools.toolset import ToolSet

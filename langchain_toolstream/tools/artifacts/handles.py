@@ -4,10 +4,12 @@ The model sees a short handle, `artifact:<call id>`, at the end of a result. It 
 string, and the value that the tool receives is the object itself. Nothing is copied or pickled.
 """
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import quote
@@ -21,13 +23,16 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from langchain_toolstream.schema.tool_schema import checking
+from langchain_toolstream.tools.run.plan import Plan, Step
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "artifact:"
 
 MAX_KEPT = 256
 """Artifacts that are kept in memory. What an artifact holds is not known, so they are counted."""
 
-_MAX_TOLD = 10
+_MAX_SHOWN = 10
 _given: ContextVar[Mapping[str, Any] | None] = ContextVar("given", default=None)
 _MISSING = object()
 
@@ -241,7 +246,7 @@ class Artifacts:
         self._store = RecentArtifacts() if thread is None else store
         self._scope = "" if thread is None else f"{quote(str(thread), safe='')}/"
 
-    def fetch(self, args: Any) -> dict[str, Any]:
+    def fetch(self, args: Any) -> Plan[dict[str, Any]]:
         """Get what the handles among arguments stand for.
 
         Args:
@@ -251,29 +256,22 @@ class Artifacts:
             The objects by their handles, and under `""` some handles that are known.
         """
         handles = list(handles_in(args))
-        values = self._store.mget([self._key(handle) for handle in handles])
-        missing = any(value is None for value in values)
-        keys = list(self._store.yield_keys(prefix=self._scope)) if missing else []
-        return self._found(handles, values, keys)
+        keys = [self._key(handle) for handle in handles]
+        try:
+            values = yield Step(partial(self._store.mget, keys), partial(self._store.amget, keys))
+            missing = any(value is None for value in values)
+            known = (yield Step(self._known, self._aknown)) if missing else []
+        except Exception as error:
+            logger.exception("The store of artifacts failed, so a call was not run.")
+            msg = "The artifacts of earlier calls cannot be read at the moment."
+            raise RuntimeError(msg) from error
+        found = {h: v for h, v in zip(handles, values, strict=True) if v is not None}
+        return {"": known, **found}
 
-    async def afetch(self, args: Any) -> dict[str, Any]:
-        """Get what the handles among arguments stand for, as `fetch` does.
-
-        Args:
-            args: See `fetch`.
-
-        Returns:
-            See `fetch`.
-        """
-        handles = list(handles_in(args))
-        values = await self._store.amget([self._key(handle) for handle in handles])
-        missing = any(value is None for value in values)
-        every: Any = self._store.ayield_keys  # annotated as if it had to be awaited
-        keys = [key async for key in every(prefix=self._scope)] if missing else []
-        return self._found(handles, values, keys)
-
-    def keep(self, message: Any) -> Any:
+    def keep(self, message: Any) -> Plan[Any]:
         """Keep the artifact of a message, and let the message end in its handle.
+
+        A store that fails is the application's error, not the tool's, which has done its work.
 
         Args:
             message: What a tool made; only a message with an artifact is changed.
@@ -281,38 +279,33 @@ class Artifacts:
         Returns:
             The message.
         """
-        if _has_artifact(message):
-            self._store.mset([(self._key(PREFIX + message.tool_call_id), message.artifact)])
-            return _with_handle(message)
-        return message
-
-    async def akeep(self, message: Any) -> Any:
-        """Keep the artifact of a message, as `keep` does.
-
-        Args:
-            message: See `keep`.
-
-        Returns:
-            See `keep`.
-        """
-        if _has_artifact(message):
-            await self._store.amset([(self._key(PREFIX + message.tool_call_id), message.artifact)])
-            return _with_handle(message)
-        return message
+        if not _has_artifact(message):
+            return message
+        pairs = [(self._key(PREFIX + message.tool_call_id), message.artifact)]
+        try:
+            yield Step(partial(self._store.mset, pairs), partial(self._store.amset, pairs))
+        except Exception:
+            logger.exception(
+                "The store of artifacts failed, so the artifact of %r (call %s) was not kept for "
+                "later calls.",
+                message.name,
+                message.tool_call_id,
+            )
+            return message
+        return _with_handle(message)
 
     def _key(self, handle: str) -> str:
         return self._scope + handle.removeprefix(PREFIX)
 
-    def _found(
-        self, handles: list[str], values: Sequence[Any], keys: Sequence[str]
-    ) -> dict[str, Any]:
-        known = [PREFIX + key.removeprefix(self._scope) for key in keys[-_MAX_TOLD:]]
-        found = {
-            handle: value
-            for handle, value in zip(handles, values, strict=True)
-            if value is not None
-        }
-        return {"": known, **found}
+    def _known(self) -> list[str]:
+        return self._handles(list(self._store.yield_keys(prefix=self._scope)))
+
+    async def _aknown(self) -> list[str]:
+        every: Any = self._store.ayield_keys  # annotated as if it had to be awaited
+        return self._handles([key async for key in every(prefix=self._scope)])
+
+    def _handles(self, keys: list[str]) -> list[str]:
+        return [PREFIX + key.removeprefix(self._scope) for key in keys[-_MAX_SHOWN:]]
 
 
 @contextmanager

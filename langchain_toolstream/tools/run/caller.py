@@ -1,13 +1,15 @@
 """One call: its tool by name, its limits, and what becomes of its errors."""
 
 import asyncio
+import logging
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
-from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
+from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.messages.tool import tool_call
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
@@ -15,6 +17,7 @@ from langchain_core.stores import BaseStore
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from pydantic import ValidationError
 
+from langchain_toolstream.parsers.tool_stream import Call
 from langchain_toolstream.schema.tool_schema import ToolSchema
 from langchain_toolstream.tools.artifacts.handles import (
     PREFIX,
@@ -24,25 +27,34 @@ from langchain_toolstream.tools.artifacts.handles import (
     takes_artifacts,
 )
 from langchain_toolstream.tools.injected import wanted_from_application
+from langchain_toolstream.tools.run.calls import check_is_call, is_invalid
 from langchain_toolstream.tools.run.errors import (
     CANCELLED_ITSELF,
-    INVALID_CALL_TEMPLATE,
     TIMEOUT_TEMPLATE,
     UNKNOWN_TOOL_TEMPLATE,
     WANTING_TEMPLATE,
     ErrorPolicy,
     error_message,
+    invalid_message,
     is_control_flow,
 )
-from langchain_toolstream.tools.run.ledger import check_is_call
 from langchain_toolstream.tools.run.limits import Limits, pause
+from langchain_toolstream.tools.run.plan import Plan, Step, afollow, follow
 from langchain_toolstream.tools.run.running import Running, running
 
-Call = ToolCall | InvalidToolCall
+logger = logging.getLogger(__name__)
+
+_GRACE = 0.1
+"""Seconds that a cancelled coroutine gets to clean up before its call is answered without it."""
+
+_abandoned: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks weakly
 
 
 class Caller:
     """What runs single calls, for `ToolSet` and for `ToolMap`.
+
+    A call is looked up, fetches the artifacts that it takes, runs, perhaps several times, within
+    its limits, and is answered.
 
     Args:
         tools: The tools.
@@ -73,168 +85,119 @@ class Caller:
             if (wanting := wanted_from_application(tool))
         }
 
+    def __repr__(self) -> str:
+        """Name the tools, and which are read-only."""
+        names = ", ".join(
+            f"{name} (read-only)" if schema.read_only else name
+            for name, schema in self.schemas.items()
+        )
+        return f"ToolSet({names})"
+
+    def look_up(self, item: Call) -> ToolCall | ToolMessage:
+        """Find the call to run, or the answer to one that no tool runs.
+
+        Raises:
+            TypeError: It is no call.
+        """
+        check_is_call(item)
+        if is_invalid(item):
+            return invalid_message(item, item.get("error"))
+        name, args = item["name"] or "", cast("ToolCall", item)["args"]
+        # Without an id a tool would return bare content, and lose its artifact.
+        call = tool_call(name=name, args=args, id=item["id"] or f"call_{uuid.uuid4().hex[:24]}")
+        if wanting := sorted(self._wanting.get(name, frozenset()) - args.keys()):
+            text = WANTING_TEMPLATE.format(name=name, wanting=", ".join(map(repr, wanting)))
+            return error_message(call, text)
+        if name not in self._by_name:
+            known = ", ".join(self._by_name)
+            return error_message(call, UNKNOWN_TOOL_TEMPLATE.format(name=name, tools=known))
+        return call
+
+    def needs_thread(self, name: str) -> bool:
+        """Whether a tool has no coroutine: its `ainvoke` would only run `invoke` in a thread."""
+        tool = self._by_name[name]
+        return isinstance(tool, StructuredTool | Tool) and tool.coroutine is None
+
+    def producers(self, call: Call) -> frozenset[str]:
+        """The ids of the calls whose artifacts a call takes."""
+        if call["name"] not in self._takers:
+            return frozenset()
+        return frozenset(handle.removeprefix(PREFIX) for handle in handles_in(call["args"]))
+
+    def artifacts(self, config: RunnableConfig | None) -> Artifacts | None:
+        """The artifacts that the calls of one run can reach, where any tool takes some."""
+        return Artifacts(self._store, config) if self._takers else None
+
+    def timed_out(self, call: Call) -> ToolMessage:
+        """The answer to a call whose tool took too long."""
+        name = call["name"] or ""
+        timeout = self.limits.timeout(name) or 0
+        return error_message(call, TIMEOUT_TEMPLATE.format(name=name, timeout=timeout))
+
     def run(
         self,
-        item: Call,
-        config: RunnableConfig | None,
-        state: Running | None = None,
-        **kwargs: Any,
-    ) -> ToolMessage:
-        """Run one call; its timeout is whoever waits for it to keep.
-
-        Args:
-            item: The call.
-            config: The configuration of the run.
-            state: What is known of the call while it runs.
-            **kwargs: Passed on to the tool.
-
-        Returns:
-            Its message.
-        """
-        call, tool, refusal = self._look_up(item)
-        if tool is None:
-            return refusal
-        state = state or Running(args=call["args"])
-        with _in(state, call):
-            attempt = 0
-            while True:
-                try:
-                    # The call may have been revoked while it waited for its turn.
-                    message = _taken_back(call, state) or self._invoke(
-                        call, tool, config, state, **kwargs
-                    )
-                    for _ in state.streamed or ():
-                        pass  # no answer before there is a call
-                    return _taken_back(call, state) or message
-                except asyncio.CancelledError:  # only the tool itself can raise it in a thread
-                    return error_message(call, CANCELLED_ITSELF)
-                except Exception as error:
-                    if answer := _taken_back(call, state):
-                        return answer
-                    attempt += 1
-                    if not self._may_pass(error, call, attempt) or state.stopped.wait(
-                        pause(attempt)
-                    ):
-                        if (text := self._errors.text(error)) is None:
-                            raise
-                        return error_message(call, text)
-
-    def _invoke(
-        self,
         call: ToolCall,
-        tool: BaseTool,
         config: RunnableConfig | None,
         state: Running,
         **kwargs: Any,
     ) -> ToolMessage:
-        artifacts = state.artifacts or self.artifacts(config)
-        if artifacts is None:
-            return _answer(call, _invoke(tool, call, config, **kwargs))
-        with given(artifacts.fetch(call["args"]) if tool.name in self._takers else None):
-            message = _answer(call, _invoke(tool, call, config, **kwargs))
-        return message if state.is_dropped else artifacts.keep(message)
+        """Run a call; its timeout is kept by whoever waits for it."""
+        with _in(state):
+            try:
+                return follow(self._plan(call, config, state, kwargs))
+            except asyncio.CancelledError:  # only the tool itself can raise it in a thread
+                return error_message(call, CANCELLED_ITSELF)
 
-    async def _ainvoke(
-        self,
-        call: ToolCall,
-        tool: BaseTool,
-        config: RunnableConfig | None,
-        state: Running,
-        **kwargs: Any,
+    def run_in_time(
+        self, call: ToolCall, config: RunnableConfig | None, **kwargs: Any
     ) -> ToolMessage:
-        artifacts = state.artifacts or self.artifacts(config)
-        if artifacts is None:
-            return _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
-        with given(await artifacts.afetch(call["args"]) if tool.name in self._takers else None):
-            message = _answer(call, await tool.ainvoke(call, _for_call(config, call), **kwargs))
-        return message if state.is_dropped else await artifacts.akeep(message)
+        """Run a call, within its timeout."""
+        state = Running(call["id"], call["args"])
+        timeout = self.limits.timeout(call["name"])
+        if timeout is None:
+            return self.run(call, config, state, **kwargs)
+        executor = ContextThreadPoolExecutor(max_workers=1)
+        future: Future[ToolMessage] = executor.submit(self.run, call, config, state, **kwargs)
+        state.thread = future
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            if future.done():  # the tool's own
+                raise
+            return self.timed_out(call)
+        finally:
+            state.stop(call["name"])
+            executor.shutdown(wait=False)
 
     async def arun(
         self,
-        item: Call,
+        call: ToolCall,
         config: RunnableConfig | None,
-        state: Running | None = None,
+        state: Running,
         threads: Executor | None = None,
         **kwargs: Any,
     ) -> ToolMessage:
-        """Run one call, within its timeout.
-
-        Args:
-            item: The call.
-            config: The configuration of the run.
-            state: What is known of the call while it runs.
-            threads: Where a tool runs that has no coroutine.
-            **kwargs: Passed on to the tool.
-
-        Returns:
-            Its message.
-        """
-        call, tool, refusal = self._look_up(item)
-        if tool is None:
-            return refusal
-        state = state or Running(args=call["args"])
-        with _in(state, call):
-            timeout = asyncio.timeout(self.limits.timeout(call["name"]))
+        """Run a call, within its timeout."""
+        with _in(state):
+            work = (
+                self._in_thread(partial(self.run, call, config, state, **kwargs), state, threads)
+                if self.needs_thread(call["name"])
+                else afollow(self._plan(call, config, state, kwargs))
+            )
             try:
-                async with timeout:
-                    if _is_sync(tool):
-                        return await self._in_thread(call, config, state, threads, **kwargs)
-                    message = await self._await(call, tool, config, state, **kwargs)
-                # A coroutine may go on when it is cancelled; what it returns then comes too late.
-                return self.timed_out(call) if timeout.expired() else message
-            except TimeoutError:
-                if not timeout.expired():  # the tool's own
-                    raise
-                state.stop(call["name"])
-                return self.timed_out(call)
+                message = await _in_time(work, self.limits.timeout(call["name"]), call)
             except asyncio.CancelledError:
                 state.stop(call["name"])
                 raise
-
-    async def _await(
-        self,
-        call: ToolCall,
-        tool: BaseTool,
-        config: RunnableConfig | None,
-        state: Running,
-        **kwargs: Any,
-    ) -> ToolMessage:
-        attempt = 0
-        while True:
-            try:
-                message = _taken_back(call, state) or await self._ainvoke(
-                    call, tool, config, state, **kwargs
-                )
-                if state.streamed is not None:
-                    async for _ in state.streamed:
-                        pass  # no answer before there is a call
-                return _taken_back(call, state) or message
-            except Exception as error:
-                if answer := _taken_back(call, state):
-                    return answer
-                attempt += 1
-                if not self._may_pass(error, call, attempt):
-                    if (text := self._errors.text(error)) is None:
-                        raise
-                    return error_message(call, text)
-            await asyncio.sleep(pause(attempt))
+            if message is None:
+                state.stop(call["name"])
+                return self.timed_out(call)
+            return message
 
     async def _in_thread(
-        self,
-        call: ToolCall,
-        config: RunnableConfig | None,
-        state: Running,
-        threads: Executor | None,
-        **kwargs: Any,
+        self, run: "partial[ToolMessage]", state: Running, threads: Executor | None
     ) -> ToolMessage:
         """Not in the event loop's own few threads, which a tool that hangs would use up."""
-
-        def run() -> ToolMessage:
-            try:
-                return self.run(call, config, state, **kwargs)
-            except StopIteration as error:  # no future takes it
-                raise RuntimeError(repr(error)) from error
-
         own = ContextThreadPoolExecutor(max_workers=1) if threads is None else None
         try:
             state.thread = (own or cast("Executor", threads)).submit(run)
@@ -243,89 +206,73 @@ class Caller:
             if own is not None:
                 own.shutdown(wait=False)
 
-    def run_in_time(self, item: Call, config: RunnableConfig | None, **kwargs: Any) -> ToolMessage:
-        """Run one call, within its timeout.
+    def _plan(
+        self, call: ToolCall, config: RunnableConfig | None, state: Running, kwargs: dict[str, Any]
+    ) -> Plan[ToolMessage]:
+        """What happens to a call that has been looked up, until it is answered."""
+        artifacts = state.artifacts or self.artifacts(config)
+        failures = 0
+        while state.revocation is None:  # it may have been revoked while it waited for its turn
+            try:
+                message = yield from self._try(call, config, state, artifacts, kwargs)
+                break
+            except Exception as error:
+                if state.revocation is not None:
+                    break
+                failures += 1
+                if self._may_retry(error, call, failures):
+                    stopped = yield state.pausing(pause(failures))
+                    if not stopped:
+                        continue
+                if (text := self._errors.text(error)) is None:
+                    raise
+                return error_message(call, text)
+        if state.revocation is not None:  # whatever the tool made of that
+            return invalid_message(call, state.revocation)
+        if artifacts is not None and not state.is_dropped:
+            message = yield from artifacts.keep(message)
+        return message
 
-        Args:
-            item: The call.
-            config: The configuration of the run.
-            **kwargs: Passed on to the tool.
+    def _try(
+        self,
+        call: ToolCall,
+        config: RunnableConfig | None,
+        state: Running,
+        artifacts: Artifacts | None,
+        kwargs: dict[str, Any],
+    ) -> Plan[ToolMessage]:
+        """Run the tool once."""
+        objects = None
+        if artifacts is not None and call["name"] in self._takers:
+            objects = yield from artifacts.fetch(call["args"])
+        with given(objects):
+            message = _answer(call, (yield self._invoking(call, config, kwargs)))
+        if state.streamed is not None:
+            yield state.reading_on()  # no answer before the call is confirmed
+        return message
 
-        Returns:
-            Its message.
-        """
-        check_is_call(item)
-        timeout = self.limits.timeout(item["name"] or "")
-        if timeout is None:
-            return self.run(item, config, **kwargs)
-        state = Running(item["id"], item.get("args"))
-        executor = ContextThreadPoolExecutor(max_workers=1)
-        future: Future[ToolMessage] = executor.submit(self.run, item, config, state, **kwargs)
-        state.thread = future
-        try:
-            return future.result(timeout)
-        except TimeoutError:
-            if future.done():  # the tool's own
+    def _invoking(
+        self, call: ToolCall, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> Step:
+        tool = self._by_name[call["name"]]
+        config = ensure_config(config)
+        config["metadata"] = {**config.get("metadata", {}), "tool_call_id": call["id"]}
+
+        def invoke() -> Any:
+            try:
+                return tool.invoke(call, config, **kwargs)
+            except NotImplementedError as error:
+                if isinstance(tool, StructuredTool | Tool) and tool.func is None:
+                    msg = (
+                        f"The tool {tool.name!r} is a coroutine function, which needs an async "
+                        "chain: use ainvoke or astream."
+                    )
+                    raise NotImplementedError(msg) from error
                 raise
-            return self.timed_out(item)
-        finally:
-            state.stop(item["name"] or "")
-            executor.shutdown(wait=False)
 
-    def artifacts(self, config: RunnableConfig | None) -> Artifacts | None:
-        """The artifacts that the calls of one run can reach, where any tool takes some.
+        return Step(invoke, partial(tool.ainvoke, call, config, **kwargs))
 
-        Args:
-            config: The configuration of the run.
-        """
-        return Artifacts(self._store, config) if self._takers else None
-
-    def producers(self, call: Call) -> frozenset[str]:
-        """The ids of the calls whose artifacts a call takes.
-
-        Args:
-            call: The call.
-        """
-        if call["name"] not in self._takers:
-            return frozenset()
-        return frozenset(handle.removeprefix(PREFIX) for handle in handles_in(call["args"]))
-
-    def refusal(self, item: Call) -> ToolMessage | None:
-        """The answer to a call that no tool runs.
-
-        Args:
-            item: The call.
-        """
-        _, tool, refusal = self._look_up(item)
-        return refusal if tool is None else None
-
-    def timed_out(self, call: Call) -> ToolMessage:
-        """The answer to a call whose tool took too long.
-
-        Args:
-            call: The call.
-        """
-        name = call["name"] or ""
-        timeout = self.limits.timeout(name) or 0
-        return error_message(call, TIMEOUT_TEMPLATE.format(name=name, timeout=timeout))
-
-    def _look_up(self, item: Call) -> tuple[ToolCall, BaseTool | None, ToolMessage]:
-        """Find the tool of a call, and what to answer where there is none."""
-        check_is_call(item)
-        name = item["name"] or ""
-        if item.get("type") == "invalid_tool_call":
-            reason = INVALID_CALL_TEMPLATE.format(error=item.get("error") or "It is not valid.")
-            return cast("ToolCall", item), None, error_message(item, reason)
-        args = cast("ToolCall", item)["args"]
-        # Without an id a tool would return bare content, and lose its artifact.
-        call = tool_call(name=name, args=args, id=item["id"] or f"call_{uuid.uuid4().hex[:24]}")
-        if wanting := sorted(self._wanting.get(name, frozenset()) - args.keys()):
-            text = WANTING_TEMPLATE.format(name=name, wanting=", ".join(map(repr, wanting)))
-            return call, None, error_message(call, text)
-        unknown = UNKNOWN_TOOL_TEMPLATE.format(name=name, tools=", ".join(self._by_name))
-        return call, self._by_name.get(name), error_message(call, unknown)
-
-    def _may_pass(self, error: Exception, call: ToolCall, failures: int) -> bool:
+    def _may_retry(self, error: Exception, call: ToolCall, failures: int) -> bool:
         """Whether it is worth running a call again."""
         schema = self.schemas[call["name"]]
         if failures > self.limits.retries(call["name"], read_only=schema.read_only):
@@ -335,46 +282,51 @@ class Caller:
         return not is_control_flow(error)
 
 
+async def _in_time(
+    work: Coroutine[Any, Any, ToolMessage], seconds: float | None, call: ToolCall
+) -> ToolMessage | None:
+    """Wait so long for a call, and `None` when it takes longer.
+
+    A coroutine may go on when it is cancelled, and is left to itself then.
+    """
+    if seconds is None:
+        return await work
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        return task.result() if task.done() else None
+    finally:
+        if not task.done():
+            _abandoned.add(task)
+            task.add_done_callback(_forget)
+            task.cancel()
+            patience = max(_GRACE, deadline - loop.time())
+            await asyncio.wait({task}, timeout=patience)
+            if not task.done():
+                logger.warning(
+                    "The tool %r (call %s) was cancelled and goes on. Nobody waits for it any "
+                    "more, and its result will be dropped.",
+                    call["name"],
+                    call["id"],
+                )
+
+
+def _forget(ended: asyncio.Task[Any]) -> None:
+    _abandoned.discard(ended)
+    if not ended.cancelled():
+        ended.exception()  # seen, so that nobody is told that it was not
+
+
 @contextmanager
-def _in(state: Running, call: ToolCall) -> Iterator[None]:
+def _in(state: Running) -> Iterator[None]:
     """Let the tool's wrapper know which call it runs."""
-    state.call_id = call["id"]
     token = running.set(state)
     try:
         yield
     finally:
         running.reset(token)
-
-
-def _taken_back(call: ToolCall, state: Running) -> ToolMessage | None:
-    """The answer where the call turned out to be none, whatever its tool made of that."""
-    error = state.taken_back
-    if error is None:
-        return None
-    return error_message(call, INVALID_CALL_TEMPLATE.format(error=error))
-
-
-def _invoke(tool: BaseTool, call: ToolCall, config: RunnableConfig | None, **kwargs: Any) -> Any:
-    try:
-        return tool.invoke(call, _for_call(config, call), **kwargs)
-    except NotImplementedError as error:
-        if isinstance(tool, StructuredTool | Tool) and tool.func is None:
-            msg = (
-                f"The tool {tool.name!r} is a coroutine function, which needs an async chain: "
-                "use ainvoke or astream."
-            )
-            raise NotImplementedError(msg) from error
-        raise
-
-
-def _is_sync(tool: BaseTool) -> bool:
-    """Whether `ainvoke` would only run `invoke` in a thread."""
-    return isinstance(tool, StructuredTool | Tool) and tool.coroutine is None
-
-
-def _for_call(config: RunnableConfig | None, call: ToolCall) -> RunnableConfig:
-    config = ensure_config(config)
-    return {**config, "metadata": {**config.get("metadata", {}), "tool_call_id": call["id"]}}
 
 
 def _answer(call: ToolCall, made: Any) -> ToolMessage:

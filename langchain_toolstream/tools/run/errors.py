@@ -29,21 +29,18 @@ INTERRUPTED_TEMPLATE = (
 
 
 def error_message(call: ToolCall | InvalidToolCall, content: str) -> ToolMessage:
-    """Answer a call with an error.
-
-    Args:
-        call: The call, valid or not.
-        content: What the model reads.
-
-    Returns:
-        The call's one terminal message.
-    """
+    """Answer a call with an error."""
     return ToolMessage(
         content=content,
         name=call["name"] or None,
         tool_call_id=call["id"] or "",
         status="error",
     )
+
+
+def invalid_message(call: ToolCall | InvalidToolCall, reason: object) -> ToolMessage:
+    """Answer an invalid call, which is not run."""
+    return error_message(call, INVALID_CALL_TEMPLATE.format(error=reason or "It is not valid."))
 
 
 class ErrorPolicy:
@@ -69,25 +66,14 @@ class ErrorPolicy:
             self._say = cast("Callable[[Any], str]", handle)
 
     def text(self, error: Exception) -> str | None:
-        """Say what the model reads of an error.
-
-        Args:
-            error: What the tool raised.
-
-        Returns:
-            The text, or `None` when the error has to raise.
-        """
+        """Say what the model reads of an error."""
         if is_control_flow(error) or not isinstance(error, self._kinds):
             return None
         return self._say(error)
 
 
 def is_control_flow(error: BaseException) -> bool:
-    """Whether an error is one of LangGraph's interrupts, which no handler may swallow.
-
-    Args:
-        error: What a tool raised.
-    """
+    """Whether an error is one of LangGraph's interrupts, which no handler may swallow."""
     langgraph = sys.modules.get("langgraph.errors")
     return langgraph is not None and isinstance(error, langgraph.GraphBubbleUp)
 

@@ -1,22 +1,19 @@
 """Which calls arrived, and what each was answered: the shared core of the sync and async loops."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
+from langchain_core.messages import ToolCall, ToolMessage
 
 from langchain_toolstream.parsers.base import ToolCallError
+from langchain_toolstream.parsers.tool_stream import Call
+from langchain_toolstream.tools.run.caller import Caller
+from langchain_toolstream.tools.run.calls import Order, as_calls, is_invalid
 from langchain_toolstream.tools.run.errors import (
     INTERRUPTED_TEMPLATE,
-    INVALID_CALL_TEMPLATE,
     error_message,
+    invalid_message,
 )
 from langchain_toolstream.tools.run.running import Running
-
-if TYPE_CHECKING:
-    from langchain_toolstream.tools.run.caller import Caller
-
-Call = ToolCall | InvalidToolCall
-Order = Literal["completed", "called"]
 
 
 class Entry:
@@ -27,8 +24,8 @@ class Entry:
     """
 
     __slots__ = (
-        "call", "given_out", "message", "place", "producers", "refused", "running", "started_at",
-        "unseen",
+        "call", "given_out", "is_invalid", "message", "place", "producers", "running",
+        "started_at", "unseen",
     )  # fmt: skip
 
     def __init__(self, call: Call, place: int) -> None:
@@ -36,14 +33,14 @@ class Entry:
         self.place = place
         self.message: ToolMessage | None = None
         self.given_out = False
-        self.refused = False
+        self.is_invalid = False
         self.running = Running(call["id"], call.get("args"))
         self.started_at: float | None = None
         self.producers: list[Entry] = []
         self.unseen: frozenset[str] = frozenset()  # producers that have not come, and may
 
     @property
-    def may_start(self) -> bool:
+    def has_its_input(self) -> bool:
         """Whether the calls that this one takes artifacts of are answered."""
         return not self.unseen and all(one.message is not None for one in self.producers)
 
@@ -55,7 +52,7 @@ class Entry:
 class Ledger:
     """Which calls arrived, and what was answered: the shared core of the two loops."""
 
-    def __init__(self, caller: "Caller", order: Order) -> None:
+    def __init__(self, caller: Caller, order: Order) -> None:
         self.arrived: list[Call] = []
         self._caller = caller
         self._order = order
@@ -75,29 +72,34 @@ class Ledger:
         """Take some calls in, none at the end. Returns those whose tools have to be started."""
         calls = as_calls(batch)
         self.arrived.extend(calls)
-        taken_back = {call["id"] for call in calls if _is_invalid(call)} - {None}
+        revoked = {call["id"] for call in calls if is_invalid(call)} - {None}
         to_start = []
-        for call in calls:
-            if _is_invalid(call):
-                self._refuse(call)
-            elif call["id"] not in taken_back and not self._was_refused(call):
-                entry = self._enter(call)
-                refusal = self._caller.refusal(call)
-                if refusal is None:
-                    earlier = self._caller.producers(call) - {call["id"]}
-                    entry.producers = [e for id_ in earlier if (e := self._by_id.get(id_))]
-                    self._show(entry)
-                    if entry.running.may_be_confirmed:
-                        entry.unseen = earlier - self._by_id.keys()
-                        self._unsure.append(entry)
-                    to_start.append(entry)
+        for item in calls:
+            if is_invalid(item):
+                self._reject(item)
+            elif item["id"] not in revoked and not self._became_invalid(item):
+                entry = self._enter(item)
+                call = self._caller.look_up(item)
+                if isinstance(call, ToolMessage):
+                    self.answer(entry, call)
                 else:
-                    self.answer(entry, refusal)
+                    self._prepare(entry, call)
+                    to_start.append(entry)
         for entry in self._unsure:
             if not (calls and entry.running.may_be_confirmed):
                 entry.unseen = frozenset()  # whatever comes now is no earlier call
         self._unsure = [entry for entry in self._unsure if entry.unseen]
         return to_start
+
+    def _prepare(self, entry: Entry, call: ToolCall) -> None:
+        """Let a call wait for those whose artifacts it takes, and those for it that take its."""
+        entry.call, entry.running.call_id = call, call["id"]
+        earlier = self._caller.producers(call) - {call["id"]}
+        entry.producers = [e for id_ in earlier if (e := self._by_id.get(id_))]
+        self._show(entry)
+        if entry.running.may_be_confirmed:
+            entry.unseen = earlier - self._by_id.keys()
+            self._unsure.append(entry)
 
     def _show(self, new: Entry) -> None:
         """Let those wait for a call that take its artifact and came before it."""
@@ -105,9 +107,9 @@ class Ledger:
             if new.call["id"] in entry.unseen and not new.needs(entry):
                 entry.producers.append(new)
 
-    def _was_refused(self, call: Call) -> bool:
+    def _became_invalid(self, call: Call) -> bool:
         known = self._by_id.get(call["id"] or "")
-        return known is not None and known.refused
+        return known is not None and known.is_invalid
 
     def _enter(self, call: Call) -> Entry:
         entry = Entry(call, len(self._entries))
@@ -117,12 +119,10 @@ class Ledger:
             self._by_id[call["id"]] = entry
         return entry
 
-    def _refuse(self, call: Call) -> None:
-        message = error_message(
-            call, INVALID_CALL_TEMPLATE.format(error=call.get("error") or "It is not valid.")
-        )
+    def _reject(self, call: Call) -> None:
+        message = invalid_message(call, call.get("error"))
         entry = self._by_id.get(call["id"] or "") or self._enter(call)
-        entry.refused = True
+        entry.is_invalid = True
         if entry.message is None:
             self.answer(entry, message)
         elif not entry.given_out:
@@ -145,7 +145,7 @@ class Ledger:
         if isinstance(error, ToolCallError):
             for call in error.invalid_tool_calls:
                 if call["id"] in self._by_id:
-                    self._refuse(call)
+                    self._reject(call)
             return
         for entry in self._entries:
             schema = self._caller.schemas.get(entry.call["name"])
@@ -170,42 +170,3 @@ class Ledger:
             made: Any = entry.message  # a tool may make several, or a Command
             messages += made if isinstance(made, list) else [made]
         return messages
-
-
-def _is_invalid(call: Call) -> bool:
-    return call.get("type") == "invalid_tool_call"
-
-
-def as_calls(calls: Any) -> list[Call]:
-    """Check that these are calls in a list, as `map()` takes them."""
-    if isinstance(calls, dict) and "args" in calls:
-        msg = "ToolSet.map() runs lists of tool calls, got one call. Write [call], or use invoke()."
-        raise TypeError(msg)
-    if not isinstance(calls, list | tuple):
-        msg = f"ToolSet.map() runs lists of tool calls, got {type(calls).__name__}. {_ROAD}"
-        raise TypeError(msg)
-    for call in calls:
-        check_is_call(call)
-    return list(calls)
-
-
-def check_is_call(call: Any) -> None:
-    """Refuse what is no tool call.
-
-    Args:
-        call: What was given as one.
-
-    Raises:
-        TypeError: It is something else.
-    """
-    if not isinstance(call, dict):
-        road = "One list of calls is run by tools.map()." if isinstance(call, list) else _ROAD
-        msg = f"A tool call is a dict, got {type(call).__name__}. {road}"
-        raise TypeError(msg)
-    if missing := [key for key in ("name", "args", "id") if key not in call]:
-        shown = f"there is no {missing[0]!r} in {list(call)}"
-        msg = f"A tool call has a name, args and an id; {shown}. {_ROAD}"
-        raise TypeError(msg)
-
-
-_ROAD = "Put ToolStreamParser(tools) between the model and tools.map(), which runs lists of calls."

@@ -61,21 +61,13 @@ class Limits:
                 raise ValueError(msg)
 
     def timeout(self, name: str) -> float | None:
-        """Seconds that a call of a tool may take.
-
-        Args:
-            name: The name of the tool.
-        """
+        """Seconds that a call of a tool may take."""
         return self._timeout.get(name) if isinstance(self._timeout, Mapping) else self._timeout
 
     def retries(self, name: str, *, read_only: bool) -> int:
         """How often a failed call of a tool is run again.
 
         One number for all is meant for those tools only that running twice cannot harm.
-
-        Args:
-            name: The name of the tool.
-            read_only: Whether it is read-only.
         """
         if isinstance(self._retries, Mapping):
             return self._retries.get(name, 0)
@@ -83,21 +75,12 @@ class Limits:
 
 
 def pause(attempt: int) -> float:
-    """Seconds to wait before a tool is run again: longer each time.
-
-    Args:
-        attempt: How often it has failed.
-    """
+    """Seconds to wait before a tool is run again: longer each time."""
     return min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
 
 
 def check_names(what: str, names: Iterable[str], tools: Mapping[str, BaseTool]) -> None:
     """Refuse names that no tool has: a misspelt one would quietly do nothing.
-
-    Args:
-        what: The argument that holds the names.
-        names: The names.
-        tools: The tools by name.
 
     Raises:
         ValueError: A name is no tool's.

@@ -1,29 +1,30 @@
 """Many calls at once, each from the moment it arrives: what `ToolSet.map()` returns.
 
-`Ledger` decides what starts, what is answered without running and what is taken back; the sync
-and the async loop only wait. Every call that arrives is answered by exactly one message.
+`Ledger` decides what starts, what is answered without running and what is revoked; the sync and
+the async loop only wait. Every call that arrives is answered by exactly one message.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
     CallbackManagerForChainRun,
 )
-from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
 
-from langchain_toolstream.tools.run.ledger import Call, Ledger, Order, as_calls
+from langchain_toolstream.parsers.tool_stream import Call
+from langchain_toolstream.streams.steps import Reading, StreamStep
+from langchain_toolstream.tools.run.caller import Caller
+from langchain_toolstream.tools.run.calls import Order, as_calls
+from langchain_toolstream.tools.run.ledger import Ledger
 from langchain_toolstream.tools.run.workers import END, Source, Tasks, Threads, first_of, pull
 
-if TYPE_CHECKING:
-    from langchain_toolstream.tools.toolset import ToolSet
 
-
-class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
+class ToolMap(StreamStep[list[Call], list[ToolMessage]]):
     """Run lists of calls, and streams of such lists, each call as soon as it arrives.
 
     Made by `ToolSet.map()`. Behind a `ToolStreamParser` a read-only tool starts while the model is
@@ -32,7 +33,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
     Every call is answered by one message: with the tool's content and artifact, or with
     `status="error"` when the call was invalid, its tool unknown, failed or took too long. One
     failure leaves the others alone. An `InvalidToolCall` that follows a `ToolCall` of the same id
-    takes that call back: its tool is stopped and its result dropped, unless it has been given out
+    revokes that call: its tool is stopped and its result dropped, unless it has been given out
     already.
 
     Async is the fast road: a message comes out as soon as its tool has finished. Sync, tools run
@@ -41,15 +42,19 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
     stopped, so its tool runs on unheard.
     """
 
-    def __init__(self, tools: "ToolSet", *, order: Order = "completed") -> None:
-        """Keep the tools; use `ToolSet.map()`."""
-        self._tools = tools
-        self._caller = tools._caller  # noqa: SLF001 - one class in two files
+    _run_type: ClassVar[str | None] = None
+
+    def __init__(self, caller: Caller, *, order: Order = "completed") -> None:
+        """Keep what runs the calls; use `ToolSet.map()`."""
+        self._caller = caller
         self._order: Order = order
 
     def __repr__(self) -> str:
         """Show what is mapped."""
-        return f"{self._tools!r}.map(order={self._order!r})"
+        return f"{self._caller!r}.map(order={self._order!r})"
+
+    def _start(self) -> "Runs":
+        return Runs(self._caller, self._order)
 
     def invoke(
         self,
@@ -73,7 +78,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             calls: list[Call], run_manager: CallbackManagerForChainRun, config: RunnableConfig
         ) -> list[ToolMessage]:
             del run_manager  # its child is in the config
-            batches = self._run(iter([calls]), config, Ledger(self._caller, "called"))
+            batches = Runs(self._caller, "called").read([calls], iter(()), config)
             return list(chain.from_iterable(batches))
 
         return self._call_with_config(run, as_calls(input), config)
@@ -100,7 +105,7 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             calls: list[Call], run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> list[ToolMessage]:
             del run_manager  # its child is in the config
-            batches = self._arun(_one(calls), config, Ledger(self._caller, "called"))
+            batches = Runs(self._caller, "called").aread([calls], _none(), config)
             return [message async for messages in batches for message in messages]
 
         return await self._acall_with_config(run, as_calls(input), config)
@@ -139,94 +144,25 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
         Yields:
             Lists of messages.
         """
-        async with aclosing(self.atransform(_one(input), config, **kwargs)) as batches:
-            async for messages in batches:
+        async with aclosing(self.atransform(_followed([input], _none()), config, **kwargs)) as made:
+            async for messages in made:
                 yield messages
 
-    def transform(
-        self,
-        input: Iterator[list[Call]],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
+
+class Runs(Reading[list[ToolMessage]]):
+    """The calls of one stream, and what became of them."""
+
+    def __init__(self, caller: Caller, order: Order) -> None:
+        """Nothing has arrived."""
+        self._caller = caller
+        self._ledger = Ledger(caller, order)
+        self.trace = self._ledger.arrived
+
+    def read(
+        self, first: list[Any], items: Iterator[Any], config: RunnableConfig
     ) -> Iterator[list[ToolMessage]]:
-        """Run each call of a stream when it arrives.
-
-        Args:
-            input: Lists of calls.
-            config: See `invoke`.
-            **kwargs: Passed on to the base class.
-
-        Yields:
-            Lists of messages, see the class.
-        """
-        batches = iter(input)
-        ledger = Ledger(self._caller, self._order)
-
-        def run(
-            _: Iterator[Any], run_manager: CallbackManagerForChainRun, config: RunnableConfig
-        ) -> Iterator[list[ToolMessage]]:
-            del run_manager  # its child is in the config
-            return self._run(chain(first, batches), config, ledger)
-
-        try:
-            # As in ToolStreamParser.transform: the runs before ours start first, and what the
-            # trace shows as our input is the list that the ledger fills.
-            first = [batch for batch in (next(batches, None),) if batch is not None]
-            yield from self._transform_stream_with_config(
-                iter([ledger.arrived]), run, config, **kwargs
-            )
-        finally:
-            if close := getattr(batches, "close", None):
-                close()
-
-    async def atransform(
-        self,
-        input: AsyncIterator[list[Call]],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncGenerator[list[ToolMessage]]:
-        """Run each call of a stream when it arrives.
-
-        Args:
-            input: Lists of calls.
-            config: See `invoke`.
-            **kwargs: Passed on to the base class.
-
-        Yields:
-            Lists of messages, see the class.
-        """
-        batches = aiter(input)
-        ledger = Ledger(self._caller, self._order)
-
-        async def rest() -> AsyncIterator[list[Call]]:
-            for batch in first:
-                yield batch
-            async for batch in batches:
-                yield batch
-
-        def run(
-            _: AsyncIterator[Any],
-            run_manager: AsyncCallbackManagerForChainRun,
-            config: RunnableConfig,
-        ) -> AsyncIterator[list[ToolMessage]]:
-            del run_manager  # its child is in the config
-            return self._arun(rest(), config, ledger)
-
-        try:
-            first = [batch for batch in (await anext(batches, None),) if batch is not None]
-            messages = cast(
-                "AsyncGenerator[list[ToolMessage]]",
-                self._atransform_stream_with_config(_one(ledger.arrived), run, config, **kwargs),
-            )
-            async with aclosing(messages):
-                async for batch in messages:
-                    yield batch
-        finally:
-            await _close(batches)
-
-    def _run(
-        self, batches: Iterator[list[Call]], config: RunnableConfig, ledger: Ledger
-    ) -> Iterator[list[ToolMessage]]:
+        """Run the calls in threads."""
+        batches, ledger = chain(first, items), self._ledger
         tools = Threads(self._caller, config)
         try:
             while True:
@@ -251,10 +187,11 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
         finally:
             tools.leave()
 
-    async def _arun(
-        self, batches: AsyncIterator[list[Call]], config: RunnableConfig, ledger: Ledger
+    async def aread(
+        self, first: list[Any], items: AsyncIterator[Any], config: RunnableConfig
     ) -> AsyncIterator[list[ToolMessage]]:
-        source = Source(batches)
+        """Run the calls in tasks."""
+        source, ledger = Source(_followed(first, items)), self._ledger
         tools = Tasks(self._caller, config)
         try:
             while source.task is not None or tools.entries or ledger.waiting:
@@ -273,18 +210,16 @@ class ToolMap(Runnable[list[ToolCall | InvalidToolCall], list[ToolMessage]]):
             if source.error is not None:
                 raise source.error
         finally:
-            try:
-                await tools.leave(source.task)
-            finally:
-                await _close(batches)
+            await tools.leave(source.task)
 
 
-async def _close(batches: AsyncIterator[Any]) -> None:
-    aclose = getattr(batches, "aclose", None)
-    # One that a cancelled task is still reading from is closed by that.
-    if aclose is not None and not getattr(batches, "ag_running", False):
-        await aclose()
+async def _followed(first: list[Any], items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    for item in first:
+        yield item
+    async for item in items:
+        yield item
 
 
-async def _one(item: Any) -> AsyncIterator[Any]:
-    yield item
+async def _none() -> AsyncIterator[Any]:
+    return
+    yield

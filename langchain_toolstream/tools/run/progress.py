@@ -26,13 +26,6 @@ def run_out(generator: Generator[Any, Any, Any], name: str) -> Any:
     It is closed at its next `yield` when nobody waits for its call any more, but for one that reads
     an argument while it is written: that is told where it reads.
 
-    Args:
-        generator: The generator.
-        name: The name of the tool.
-
-    Returns:
-        Its result.
-
     Raises:
         CancelledError: Nobody waits any more.
     """
@@ -52,15 +45,7 @@ def run_out(generator: Generator[Any, Any, Any], name: str) -> Any:
 
 
 async def arun_out(generator: AsyncGenerator[Any, Any], name: str) -> Any:
-    """Run an async generator to its end, and report what it yields.
-
-    Args:
-        generator: The generator; it is closed with the task.
-        name: The name of the tool.
-
-    Returns:
-        Its result.
-    """
+    """Run an async generator to its end, and report what it yields."""
     last = None
     async with aclosing(generator):
         async for last in generator:
@@ -114,9 +99,6 @@ def without_yields(
 
     A function may also return a generator. A LangChain tool is asked for what it is alone, which
     decorators made by `functools.wraps` do not hide.
-
-    Args:
-        tool: A tool or a function.
     """
     if isinstance(tool, StructuredTool):
         function = tool.func or tool.coroutine
@@ -141,12 +123,7 @@ def _is_generator(function: Any) -> bool:
 
 
 def plain(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Make of a function that may give a generator one that returns its result.
-
-    Args:
-        function: Any function.
-        name: The name of the tool.
-    """
+    """Make of a function that may give a generator one that returns its result."""
     inner = inspect.unwrap(function)
     if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
 

@@ -1,13 +1,16 @@
 """One call while its tool runs: what the tool's wrapper has to know of it."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_toolstream.schema.streamed import Streamed
+from langchain_toolstream.tools.run.plan import Step
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -46,8 +49,8 @@ class Running:
         return self.streamed is not None and not self.streamed.ended
 
     @property
-    def taken_back(self) -> str | None:
-        """Why there was no call after all, where the tool hears of that by what it reads."""
+    def revocation(self) -> str | None:
+        """Why the call was revoked, where the tool hears of that by what it reads."""
         return None if self.streamed is None else self.streamed.error
 
     @property
@@ -58,19 +61,33 @@ class Running:
     @property
     def is_dropped(self) -> bool:
         """Whether nobody wants the result any more."""
-        return self.stopped.is_set() or self.taken_back is not None
+        return self.stopped.is_set() or self.revocation is not None
 
     @property
     def holds_thread(self) -> bool:
         """Whether a thread runs the tool at this moment."""
         return self.thread is not None and self.thread.running()
 
-    def stop(self, name: str) -> None:
-        """Say that nobody waits any more, and report a thread that is left to itself.
+    def pausing(self, seconds: float) -> Step:
+        """Wait before the tool runs again. In a thread it says whether nobody waits any more."""
+        return Step(partial(self.stopped.wait, seconds), partial(asyncio.sleep, seconds))
 
-        Args:
-            name: The name of the tool.
-        """
+    def reading_on(self) -> Step:
+        """Wait for the end of the text that the tool reads while it is written."""
+        text: Any = self.streamed
+
+        def run() -> None:
+            for _ in text:
+                pass
+
+        async def arun() -> None:
+            async for _ in text:
+                pass
+
+        return Step(run, arun)
+
+    def stop(self, name: str) -> None:
+        """Say that nobody waits any more, and report a thread that is left to itself."""
         if self.stopped.is_set():
             return
         self.stopped.set()

@@ -25,18 +25,13 @@ class Queue:
         self._limits = limits
         self._waiting: deque[Entry] = deque()
         self._running: Counter[str] = Counter()
-        self._places_taken = 0
 
     def __len__(self) -> int:
         """Count the calls that wait."""
         return len(self._waiting)
 
     def add(self, entry: Entry) -> None:
-        """Let a call wait.
-
-        Args:
-            entry: The call.
-        """
+        """Let a call wait."""
         self._waiting.append(entry)
 
     def take(self) -> Iterator[Entry]:
@@ -45,37 +40,30 @@ class Queue:
         Yields:
             The calls to start.
         """
-        passed: list[Entry] = []
-        while self._waiting and (self._limit is None or self._places_taken < self._limit):
+        skipped: list[Entry] = []
+        while self._waiting and _is_below(self._limit, self._running.total()):
             entry = self._waiting.popleft()
             name = entry.call["name"]
             if entry.message is not None:
                 continue
-            if not entry.may_start or self._running[name] >= self._limits.get(
-                name, self._running[name] + 1
-            ):
-                passed.append(entry)
-                continue
-            self._running[name] += 1
-            self._places_taken += 1
-            yield entry
-        self._waiting.extendleft(reversed(passed))
+            if entry.has_its_input and _is_below(self._limits.get(name), self._running[name]):
+                self._running[name] += 1
+                yield entry
+            else:
+                skipped.append(entry)
+        self._waiting.extendleft(reversed(skipped))
 
-    def give_back(self, entry: Entry) -> None:
-        """Free the place of a call.
-
-        Args:
-            entry: The call.
-        """
+    def free(self, entry: Entry) -> None:
+        """Free the place of a call."""
         self._running[entry.call["name"]] -= 1
-        self._places_taken -= 1
+
+
+def _is_below(limit: int | None, count: int) -> bool:
+    return limit is None or count < limit
 
 
 def max_concurrency(config: RunnableConfig) -> int | None:
     """How many calls a run may have under way at once.
-
-    Args:
-        config: The configuration of the run.
 
     Raises:
         ValueError: The limit is none.

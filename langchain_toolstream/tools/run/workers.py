@@ -12,9 +12,10 @@ from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
+from langchain_toolstream.parsers.tool_stream import Call
 from langchain_toolstream.tools.run.caller import Caller
 from langchain_toolstream.tools.run.errors import CANCELLED_ITSELF, error_message
-from langchain_toolstream.tools.run.ledger import Call, Entry, Ledger
+from langchain_toolstream.tools.run.ledger import Entry, Ledger
 from langchain_toolstream.tools.run.waiting import Queue, max_concurrency
 
 END: Any = object()
@@ -35,7 +36,7 @@ def pull(batches: Iterator[list[Call]]) -> tuple[list[Call], Exception | None]:
 class Threads:
     """The tools that run, each in a thread, and those that wait for their turn.
 
-    A tool that was taken back keeps its place until its thread has ended, since it still works. One
+    The tool of a revoked call keeps its place until its thread has ended, since it still works. One
     that took too long gives it to the next, or a tool that hangs would hold up all others for good.
     """
 
@@ -69,19 +70,19 @@ class Threads:
         wait(self._running, self._patience() if at_least_one else 0, FIRST_COMPLETED)
         for future, entry in list(self._running.items()):
             if future.done():
-                self._give_back(future)
+                self._free(future)
                 if entry.message is None:
                     ledger.answer(entry, future.result())
             elif self._remaining(entry) == 0:
-                self._give_back(future)
+                self._free(future)
                 if entry.message is None:
                     ledger.answer(entry, self._caller.timed_out(entry.call))
             if entry.message is not None:
                 entry.running.stop(entry.call["name"])
         self._fill()
 
-    def _give_back(self, future: Future[ToolMessage]) -> None:
-        self._queue.give_back(self._running.pop(future))
+    def _free(self, future: Future[ToolMessage]) -> None:
+        self._queue.free(self._running.pop(future))
 
     def _patience(self) -> float | None:
         """Seconds until the next tool will have taken too long."""
@@ -169,19 +170,19 @@ class Tasks:
             elif entry.message is None:
                 ledger.answer(entry, task.result())
             elif not task.cancelled():
-                task.exception()  # taken back: what came of it is dropped
+                task.exception()  # revoked: what came of it is dropped
             thread = entry.running.thread
             if thread is not None and task.cancelled() and not thread.done():
                 self._threads[asyncio.wrap_future(thread)] = entry
             else:
-                self._queue.give_back(entry)
+                self._queue.free(entry)
         for ended in self._threads.keys() & done:
-            self._queue.give_back(self._threads.pop(ended))
+            self._queue.free(self._threads.pop(ended))
             ended.exception()
         self._fill()
 
     def cancel_answered(self) -> None:
-        """Stop the tools of calls that were taken back; others may have waited for them."""
+        """Stop the tools of revoked calls; others may have waited for them."""
         for task, entry in self.entries.items():
             if entry.message is not None and not entry.running.stopped.is_set():
                 provisional = entry.running.is_provisional

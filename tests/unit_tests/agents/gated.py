@@ -22,10 +22,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from langchain_toolstream.agents import EagerToolMiddleware
-from tests.unit_tests.scripted import chunk, written
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
+from tests.unit_tests.scripted import PATIENCE, chunk, written
 
 Event = asyncio.Event | threading.Event
 Step = AIMessageChunk | Event | Exception | Callable[[], Any]
@@ -38,8 +35,8 @@ CUT = chunk(finish_reason="length")
 
 
 async def settle() -> None:
-    """Let what was started start."""
-    for _ in range(5):
+    """Let what was started start, and what may not start show itself."""
+    for _ in range(50):
         await asyncio.sleep(0)
 
 

@@ -37,10 +37,15 @@ from langchain_toolstream.core.events import (
     ToolProgress,
     ToolStart,
 )
-from tests.unit_tests.scripted import ScriptedChat, chunk, comes_true, part, written
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
+from tests.unit_tests.scripted import (
+    PATIENCE,
+    ScriptedChat,
+    chunk,
+    comes_true,
+    part,
+    pass_time,
+    written,
+)
 
 # langchain-core calls its v3 protocol beta.
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -363,10 +368,11 @@ class TestTools:
         @tool
         async def wait() -> str:
             """Wait for ever."""
+            pass_time(60)
             await asyncio.Event().wait()
             return ""
 
-        tools = ToolSet([wait], timeout=0.01)
+        tools = ToolSet([wait], timeout=60)
         llm = model([*written(0, "c1", "wait", "{}"), END])
         events = await all_of(tool_events(chain(llm, tools), "x"))
         assert kinds(events)[-2:] == ["tool-start", "tool-error"]

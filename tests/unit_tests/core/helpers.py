@@ -1,6 +1,7 @@
 """Feed one text in every way it can be cut, and compare what comes out."""
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -113,19 +114,27 @@ def assert_begins(whole: list[JSONEvent], events: list[JSONEvent]) -> None:
 def growth(run: Callable[[int], Callable[[], object]], size: int) -> float:
     """How much longer four times the size takes: 4 is linear, 16 is quadratic.
 
-    `run(size)` prepares; what it returns is timed, in CPU time, the best of several.
+    `run(size)` prepares; what it returns is timed, in CPU time of its thread. A machine with other
+    work makes single runs slower, none faster: so the best of several counts, taken in turn, and
+    of more where those do not look linear.
     """
     small, large = run(size), run(4 * size)
+    of_small = of_large = math.inf
     gc.collect()
     gc.disable()
     try:
-        times = [(_cpu_time(small), _cpu_time(large)) for _ in range(5)]
+        for turn in range(25):
+            of_small = min(of_small, cpu_time(small))
+            of_large = min(of_large, cpu_time(large))
+            if turn >= 4 and of_large < 5 * of_small:
+                break
     finally:
         gc.enable()
-    return min(large for _, large in times) / min(small for small, _ in times)
+    return of_large / of_small
 
 
-def _cpu_time(call: Callable[[], object]) -> float:
-    start = time.process_time()
+def cpu_time(call: Callable[[], object]) -> float:
+    """Seconds that a call keeps a processor busy."""
+    start = time.thread_time()
     call()
-    return time.process_time() - start
+    return time.thread_time() - start

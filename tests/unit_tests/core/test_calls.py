@@ -264,7 +264,11 @@ def test_what_another_reader_refused_before_the_call_was_announced_is_none() -> 
     check([call], [bad("save", "It was contradicted.", "b")])
 
 
-@pytest.mark.parametrize("args", [{"city": object()}, {"city": {1, 2}}, {(1, 2): "x"}], ids=str)
+@pytest.mark.parametrize(
+    "args",
+    [{"city": object()}, {"city": {1, 2}}, {(1, 2): "x"}],
+    ids=["an object", "a set", "a tuple as a key"],
+)
 def test_arguments_that_no_json_can_say_are_none(args: dict[Any, Any]) -> None:
     [call] = run([[f(0, "a", "look", args)]])
     check([call], [bad("look", "The arguments cannot be written as JSON")])

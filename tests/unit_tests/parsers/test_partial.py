@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import pickle
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import Enum
@@ -29,6 +28,7 @@ from typing_extensions import TypedDict
 
 from langchain_toolstream import PartialToolsParser, ToolCallError, ToolCallView, ToolSet
 from langchain_toolstream.core.errors import IncompleteStreamError
+from tests.unit_tests.core.helpers import growth
 from tests.unit_tests.scripted import ScriptedChat, chunk, part, written
 
 END = chunk(finish_reason="tool_calls")
@@ -714,16 +714,14 @@ class People(BaseModel):
 def test_time_grows_with_the_length_of_the_stream(text: Callable[[int], str]) -> None:
     """Four times the text may take no more than six times the time, every view looked at."""
 
-    def best_time(size: int) -> float:
+    def run(size: int) -> Callable[[], object]:
         chunks = [*written(0, "call_1", "People", text(size), size=5), END]
         parser = PartialToolsParser([People])
-        times = []
-        for _ in range(3):
-            begin = time.process_time()
+
+        def read() -> None:
             for view in parser.transform(iter(chunks)):
                 _ = view.args, view.model
-            times.append(time.process_time() - begin)
-        return min(times)
 
-    best_time(100)
-    assert best_time(4_000) / best_time(1_000) < 6
+        return read
+
+    assert growth(run, 1_000) < 6

@@ -1,7 +1,6 @@
 """Which calls come out of a message, when, and in which form it may come in."""
 
 import pickle
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from pydantic import BaseModel
 
 from langchain_toolstream import ToolCallError, ToolSet, ToolStreamParser
 from langchain_toolstream.core.errors import IncompleteStreamError
+from tests.unit_tests.core.helpers import growth
 from tests.unit_tests.scripted import (
     Call,
     ScriptedChat,
@@ -759,20 +759,18 @@ class TestEverySplitting:
 def test_time_grows_with_the_length_of_the_stream() -> None:
     """Four times the text may take no more than six times the time, up to the stream's end."""
 
-    def best_time(pieces: int) -> float:
+    def run(pieces: int) -> Callable[[], object]:
         args = '{"query": "' + "word " * pieces + '"}'
         chunks = [*written(0, "call_1", "search", args, size=5), END]
         parser = ToolStreamParser(read_only())
-        times = []
-        for _ in range(3):
-            begin = time.process_time()
-            (call,) = joined(parser.transform(iter(chunks)))
-            times.append(time.process_time() - begin)
-            assert len(call["args"]["query"]) == 5 * pieces
-        return min(times)
 
-    best_time(100)
-    assert best_time(12_000) / best_time(3_000) < 6
+        def read() -> None:
+            (call,) = joined(parser.transform(iter(chunks)))
+            assert len(call["args"]["query"]) == 5 * pieces
+
+        return read
+
+    assert growth(run, 3_000) < 6
 
 
 def test_the_tools_have_to_be_told_apart() -> None:

@@ -15,10 +15,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk, ToolMessage
 
 from langchain_toolstream import Streamed, ToolCallError, ToolSet, ToolStreamParser
-from tests.unit_tests.scripted import Call, bad, chunk, comes_true, good, part, written
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
+from tests.unit_tests.scripted import PATIENCE, Call, bad, chunk, comes_true, good, part, written
 
 
 class Account:

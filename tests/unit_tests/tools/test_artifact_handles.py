@@ -15,10 +15,7 @@ from pydantic import BaseModel
 
 from langchain_toolstream import FromArtifact, ToolSet, ToolStreamParser, artifact_tool
 from langchain_toolstream.tools.artifacts.handles import MAX_KEPT, RecentArtifacts
-from tests.unit_tests.scripted import Call, bad, chunk, good, written
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
+from tests.unit_tests.scripted import PATIENCE, Call, bad, chunk, good, written
 
 FRAME = pd.DataFrame({"a": [1, 2]})
 
@@ -187,7 +184,8 @@ class TestAWrongHandle:
     @either_way
     async def test_is_answered_with_what_is_wrong(self, run: Run, frame: Any, said: str) -> None:
         tools = ToolSet(TOOLS)
-        await run(tools, [good("a", "load", name="sales"), good("n", "number")], IN_THREAD)
+        await run(tools, [good("a", "load", name="sales")], IN_THREAD)
+        await run(tools, [good("n", "number")], IN_THREAD)
         (message,) = await run(tools, [good("b", "take", frame=frame)], IN_THREAD)
         assert (message.status, message.tool_call_id) == ("error", "b")
         assert said in message.content
@@ -323,11 +321,37 @@ class TestWhereTheyAreKept:
         assert taken[0] is FRAME
 
     @either_way
-    async def test_a_store_that_fails_is_an_answer(self, run: Run) -> None:
+    async def test_a_store_that_fails_does_not_run_the_tool_again(
+        self, run: Run, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The tool has done its work; the model can mend nothing, and reads nothing of a store."""
+        runs = []
+
+        @artifact_tool
+        def transfer(amount: int) -> dict[str, int]:
+            """Transfer money."""
+            runs.append(amount)
+            return {"transferred": amount}
+
+        tools = ToolSet([transfer, take], artifacts=Full(), retries={"transfer": 2})
+        (message,) = await run(tools, [good("a", "transfer", amount=100)], IN_THREAD)
+        assert (message.status, runs) == ("success", [100])
+        assert message.artifact == {"transferred": 100}
+        assert "artifact:" not in message.content
+        assert "disk" not in message.content
+        assert "the disk is full" in caplog.text
+        assert "'transfer' (call a)" in caplog.text
+
+    @either_way
+    async def test_a_store_that_cannot_be_read_says_nothing_of_itself(
+        self, run: Run, caplog: pytest.LogCaptureFixture
+    ) -> None:
         tools = ToolSet(TOOLS, artifacts=Full())
-        (message,) = await run(tools, [good("a", "load", name="sales")], IN_THREAD)
-        assert message.status == "error"
-        assert "the disk is full" in message.content
+        (message,) = await run(tools, [good("b", "take", frame="artifact:a")], IN_THREAD)
+        assert (message.status, taken) == ("error", [])
+        assert "cannot be read at the moment" in message.content
+        assert "disk" not in message.content
+        assert "the disk is full" in caplog.text
 
     def test_in_memory_the_last_ones(self) -> None:
         store = RecentArtifacts(2)
@@ -376,7 +400,13 @@ class AsyncOnly(BaseStore[str, Any]):
 
 
 class Full(InMemoryStore):
-    """A store that takes nothing."""
+    """A store that takes nothing, and gives nothing."""
+
+    def mget(self, keys: Sequence[str]) -> list[Any]:
+        raise OSError("the disk is full")
+
+    async def amget(self, keys: Sequence[str]) -> list[Any]:
+        raise OSError("the disk is full")
 
     def mset(self, key_value_pairs: Sequence[tuple[str, Any]]) -> None:
         raise OSError("the disk is full")

@@ -15,10 +15,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.prebuilt import InjectedState, ToolRuntime
 
 from langchain_toolstream import ToolSet
-from tests.unit_tests.scripted import Call, bad, good
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
+from tests.unit_tests.scripted import PATIENCE, Call, bad, good, pass_time
 
 Run = Callable[[ToolSet, Call], Awaitable[ToolMessage]]
 
@@ -353,8 +350,14 @@ class TestAThreadThatCannotBeStopped:
     @pytest.mark.parametrize("run", [invoke, ainvoke, map_invoke, map_ainvoke])
     async def test_when_it_took_too_long(self, run: Run, caplog: pytest.LogCaptureFixture) -> None:
         held = self.Held()
-        tools = ToolSet([StructuredTool.from_function(held.hold)], timeout=0.05)
-        message = await run(tools, good("c", "hold", key="a"))
+        loop = asyncio.get_running_loop()
+
+        def hold() -> str:
+            """Hold."""
+            loop.call_soon_threadsafe(pass_time, 1)
+            return held.hold("a")
+
+        message = await run(ToolSet([hold], timeout=1), good("c", "hold"))
         assert message.status == "error"
         assert len(caplog.records) == 1
         held.gate.set()

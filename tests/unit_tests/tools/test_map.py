@@ -22,6 +22,7 @@ from langgraph.types import Command
 
 from langchain_toolstream import ToolCallError, ToolMap, ToolSet, ToolStreamParser
 from tests.unit_tests.scripted import (
+    PATIENCE,
     Call,
     ScriptedChat,
     bad,
@@ -29,14 +30,13 @@ from tests.unit_tests.scripted import (
     comes_true,
     good,
     part,
+    pass_time,
     written,
 )
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
 
 T = TypeVar("T")
 
@@ -750,15 +750,19 @@ class TestAtOnce:
 class TestATimeout:
     async def test_leaves_the_others_alone(self, tasks: Tasks) -> None:
         tasks.open("b")
-        runner = tasks.set(timeout=0.25).map()
-        messages = await within(runner.ainvoke([write("a"), write("b")]))
+        invoked = asyncio.create_task(
+            tasks.set(timeout={"write": 60}).map().ainvoke([write("a"), read("b")])
+        )
+        await within(tasks.started["a"].wait())
+        pass_time(60)
+        messages = await invoked
         assert contents(messages) == [("a", None), ("b", "b done")]
-        assert "0.25 seconds" in messages[0].content
+        assert "60 seconds" in messages[0].content
         assert tasks.cancelled == ["a"]
 
     def test_leaves_the_others_alone_in_sync(self, threads: Threads) -> None:
         threads.open("b")
-        messages = threads.set(timeout=0.25).map().invoke([write("a"), write("b")])
+        messages = threads.set(timeout={"write": 0.25}).map().invoke([write("a"), read("b")])
         assert contents(messages) == [("a", None), ("b", "b done")]
         assert "0.25 seconds" in messages[0].content
         assert not threads.done["a"].is_set()
@@ -767,9 +771,9 @@ class TestATimeout:
     async def test_gives_the_place_to_the_next(self, threads: Threads, run: str) -> None:
         """Or one tool that hangs would hold up all others for good."""
         threads.open("b")
-        runner = threads.set(timeout=0.25).map()
+        runner = threads.set(timeout={"write": 0.25}).map()
         config: RunnableConfig = {"max_concurrency": 1}
-        calls = [write("a"), write("b")]
+        calls = [write("a"), read("b")]
         if run == "invoke":
             messages = await within(asyncio.to_thread(runner.invoke, calls, config))
         else:

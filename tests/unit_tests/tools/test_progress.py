@@ -18,13 +18,10 @@ from langgraph.types import Command, interrupt
 
 from langchain_toolstream import ArtifactTool, ToolSet, artifact_tool
 from langchain_toolstream.core.events import TOOL_PROGRESS
-from tests.unit_tests.scripted import Call, bad, good
+from tests.unit_tests.scripted import PATIENCE, Call, bad, good, pass_time
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
 
 
 def returns(to: int) -> Iterator[str]:
@@ -322,8 +319,12 @@ class TestAGeneratorIsClosed:
 
     async def test_when_it_takes_too_long(self) -> None:
         held = Held()
-        message = await ToolSet([held.agenerate], timeout=0.05).ainvoke(good("a", "agenerate"))
-        assert message.status == "error"
+        run = asyncio.create_task(
+            ToolSet([held.agenerate], timeout=60).ainvoke(good("a", "agenerate"))
+        )
+        await asyncio.wait_for(held.yielded.wait(), PATIENCE)
+        pass_time(60)
+        assert (await run).status == "error"
         assert held.closed == ["async"]
 
     @pytest.mark.parametrize("wrap", [tool, artifact_tool])

@@ -34,6 +34,7 @@ from langchain_toolstream import (
 )
 from langchain_toolstream.core.events import ToolStart
 from tests.unit_tests.scripted import (
+    PATIENCE,
     Call,
     ScriptedChat,
     bad,
@@ -41,11 +42,9 @@ from tests.unit_tests.scripted import (
     comes_true,
     good,
     part,
+    pass_time,
     written,
 )
-
-PATIENCE = 5
-"""Seconds after which what a test waits for will not come any more."""
 
 TEXT = 'line "one"\nline é🎉\n' * 3
 WRITE = written(0, "a", "write", json.dumps({"path": "p", "content": TEXT}))
@@ -555,11 +554,13 @@ class TestWhoStopsWhom:
 
     async def test_a_timeout_covers_the_writing(self) -> None:
         writer = Writer()
-        tools = ToolSet([writer.tool("async")], timeout=0.05)
+        tools = ToolSet([writer.tool("async")], timeout=60)
 
         async def slow() -> AsyncIterator[AIMessageChunk]:
             for one in WRITE:
                 yield one
+            await asyncio.wait_for(writer.read.wait(), PATIENCE)
+            pass_time(60)
             assert await comes_true(lambda: bool(writer.outcomes))
             yield END
 

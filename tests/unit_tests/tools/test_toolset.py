@@ -23,7 +23,16 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from langchain_toolstream import ToolMap, ToolSet, ToolStreamParser
-from tests.unit_tests.scripted import Call, ScriptedChat, bad, chunk, good, written
+from tests.unit_tests.scripted import (
+    PATIENCE,
+    Call,
+    ScriptedChat,
+    bad,
+    chunk,
+    good,
+    pass_time,
+    written,
+)
 
 
 def add(a: int, b: int) -> int:
@@ -347,7 +356,9 @@ class TestAToolThatFails:
         assert (message.content, message.status) == ("I am sorry.", "error")
 
     @pytest.mark.parametrize("error", [GraphBubbleUp(), GraphInterrupt(())], ids=repr)
-    @pytest.mark.parametrize("handle", [True, "Sorry.", Exception, named], ids=str)
+    @pytest.mark.parametrize(
+        "handle", [True, "Sorry.", Exception, pytest.param(named, id="named")], ids=str
+    )
     @every_way
     async def test_by_an_interrupt_of_a_graph_always_raises(
         self,
@@ -377,19 +388,21 @@ class TestATimeout:
     @pytest.mark.parametrize("run", [invoke, map_invoke, ainvoke, map_ainvoke])
     async def test_gives_up_a_function(self, run: Run, gate: threading.Event) -> None:
         done = threading.Event()
+        loop = asyncio.get_running_loop()
 
         def hang() -> str:
             """Hang."""
-            gate.wait(2)
+            loop.call_soon_threadsafe(pass_time, 1)
+            gate.wait(PATIENCE)
             done.set()
             return "late"
 
-        message = await run(ToolSet([hang], timeout=0.05), good("c", "hang"))
+        message = await run(ToolSet([hang], timeout=1), good("c", "hang"))
         assert not done.is_set()
         assert (message.status, message.tool_call_id) == ("error", "c")
-        assert message.content == "Error: hang did not finish within 0.05 seconds."
+        assert message.content == "Error: hang did not finish within 1 seconds."
         gate.set()
-        assert await asyncio.to_thread(done.wait, 5)
+        assert await asyncio.to_thread(done.wait, PATIENCE)
 
     @pytest.mark.parametrize("run", [ainvoke, map_ainvoke])
     async def test_cancels_a_coroutine(self, run: Run) -> None:
@@ -398,14 +411,15 @@ class TestATimeout:
         async def hang() -> None:
             """Hang."""
             try:
+                pass_time(60)
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 cancelled.set()
                 raise
 
-        message = await run(ToolSet([hang], timeout=0.05), good("c", "hang"))
+        message = await run(ToolSet([hang], timeout=60), good("c", "hang"))
         assert cancelled.is_set()
-        assert message.content == "Error: hang did not finish within 0.05 seconds."
+        assert message.content == "Error: hang did not finish within 60 seconds."
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     @every_way
