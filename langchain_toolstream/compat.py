@@ -323,7 +323,7 @@ class _SpecV1:
     """A model of pydantic 1's, which decides at the end."""
 
     read_only = False
-    requires_arguments = False
+    takes_arguments = True
     streamed = None
 
     def __init__(self, model: Any) -> None:

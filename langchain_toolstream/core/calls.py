@@ -10,39 +10,60 @@ A call goes through these states, and no other module may second-guess them:
 ```text
 open ──root object closes──> closed ──message ends, nothing against it──> confirmed
   │                            │
-  └── not JSON, cut, unknown,  └── later text contradicts it (revoked), or it was the last call
-      arguments do not fit         of a message that was cut
+  └── not JSON, cut, doubtful, └── later text contradicts it (revoked), or it was the last call
+      its tool says no             of a message that was cut
                     └──────────────┴──> invalid
 ```
 
-1. **Which call.** By (choice, index); a new id on a known index opens a new call. No index: by id,
-   else the last open call, else a new one. First non-empty id and name win; another name that is
-   not under the call's own id makes the call invalid. A call gets an id from us when its name is
-   known and one more fragment has come without one, or when another call of the message has the
-   same.
+1. **Which call.** By (choice, index), the index in any spelling of a whole number. The first
+   non-empty id and name win, equal repeats mean nothing, and another name that is not under the
+   call's own id makes the call invalid. A new id on a known index opens a new call. A new index is
+   that of the call whose id stands beside it, else that of the only open call that has none.
+   No index: by id, else the *only* open call, else, if none is open and there is no name either,
+   the call written last, else a new one. A call is open while its object is not closed; one whose
+   tool has no parameters does not count. A call gets an id from us when its name is known and one
+   more fragment has come without one, or when another call of the message has the same.
+
+   **Doubt** is not a guess. Where two readings are left, neither runs:
+   - A piece without index and id, while several calls are open, makes all of them invalid; so does
+     one whose index says one open call and whose id another, or whose id two open calls share. Its
+     place in the list tells nothing: one list may hold several entries of one call.
+   - Arguments that found no named call make invalid every call without arguments (but for tools
+     without parameters), every call whose arguments began before its name, and every call that was
+     open when they began: a piece of it may be missing.
+   - A call without arguments whose index went on under another id is invalid (but for tools
+     without parameters).
+   - Of one id, name and arguments at several indexes the first stands; each repetition is invalid.
+     Where only one of two calls with the same id and name has arguments, the other is invalid.
+
 2. **Every entry counts.** One list may hold several entries of one call, of several calls, in any
    order. `null`, `""` and a missing key are the same at every level.
-3. **JSON.** Strict (`core.json`). No arguments at all (`""`, `null`, blank) mean `{}`, but only
-   where the tool requires none. Arguments that come as an object are taken as they are.
+3. **JSON.** Strict (`core.json`). No arguments at all (`""`, `null`, blank) mean `{}`. Arguments
+   that come as an object are taken as they are.
 4. **Finished values.** A number or literal is finished at its delimiter only; a string comes in
    pieces that never split an escape or a character (`core.json`).
 5. **Closed** is when the root object closes. White space, closing brackets and the identical object
    again may follow and mean nothing; anything else **revokes** the call.
-6. **Confirmed** is a call at the end of the message that is closed, not revoked, bound, valid, and
+6. **Confirmed** is a call at the end of the message that is closed, not revoked, not doubtful, and
    not the last one (opened or written to) of a message that ended by `length`, `abort`,
    `repetition` or `content_filter`: seven vLLM parsers close cut JSON themselves, in that same
-   chunk. An error event, or an end without a finish reason, confirms nothing and raises. A whole,
-   non-streamed answer that used up `max_tokens` was cut, whatever its finish reason says: vLLM
-   says `tool_calls` there and leaves the cut parameter out.
+   chunk. Where the reader gave its tools, the call's own tool says whether its name and arguments
+   fit; without them, the wire alone decides. An error event, or an end without a finish reason,
+   confirms nothing and raises. So does an answer that another one was glued to (`core.completion`):
+   a role and nothing else after output, a role that returns under another chunk id, a chunk id that
+   two chunks with output shared and that gives way to another, output behind the finish reason. A
+   whole, non-streamed answer that used up `max_tokens` was cut, whatever its finish reason says:
+   vLLM says `tool_calls` there and leaves the cut parameter out.
 7. **Finish reasons** decide nothing else. Nothing branches on `tool_calls` alone: named tool choice
    says `stop`.
 8. **Ready** is a call that may be started: a confirmed one; or, while the message goes on, a
-   closed, valid call of a read-only tool, when every call before it is of a read-only tool too and
-   ready or already invalid. A read never overtakes a write that the model put before it.
+   closed, valid call of a read-only tool, when no repetition of its object has begun behind it and
+   every call before it is of a read-only tool too and ready or already invalid. A read never
+   overtakes a write that the model put before it.
    A reader that cannot take a call back (`passed`) gets any tool's call in this way, but only when
    the arguments of a later one are being written: what truncation can spoil is the last call.
 9. **No repair**, with one exception that loses nothing: arguments that are a JSON string which
-   holds the object that the tool's schema asks for.
+   holds one strict JSON object are that object.
 10. **Provisional** is a call of a tool that reads an argument while it is written: from the moment
     when all other arguments, optional ones too, are complete and valid and the text has begun. The
     text ends when the call is ready; an invalid call is revoked. This is the one exception to rule
@@ -52,11 +73,17 @@ open ──root object closes──> closed ──message ends, nothing against 
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from langchain_toolstream.core.arguments import BLANK, Arguments
-from langchain_toolstream.core.deltas import arguments_text, fragments_of, is_mapping, text_of
+from langchain_toolstream.core.deltas import (
+    arguments_text,
+    fragments_of,
+    is_mapping,
+    text_of,
+    whole_number,
+)
 from langchain_toolstream.core.errors import JSONLimitError, JSONStreamError
 from langchain_toolstream.core.events import (
     ArgumentDelta,
@@ -86,6 +113,16 @@ _TRUNCATING = (
 # a sum of chunks joins the reasons of several ("lengthlength").
 
 _FRAGMENTS_BEFORE_AN_ID_IS_MADE = 2
+
+_STRAY = (
+    "The server sent arguments that belong to no named call, and they may be this call's, so what "
+    "its arguments are cannot be told."
+)
+_LEFT = (
+    "The call has no arguments, and its index went on under another id, so what belongs to which "
+    "call cannot be told."
+)
+_REPEATED = "The server sent a call with this id and name before, under another index."
 
 
 def is_truncating(finish_reason: str | None) -> bool:
@@ -130,8 +167,8 @@ class ToolSpec(Protocol):
         ...
 
     @property
-    def requires_arguments(self) -> bool:
-        """Whether any field is required, so that no arguments cannot mean `{}`."""
+    def takes_arguments(self) -> bool:
+        """Whether it has any parameters that the model may fill in."""
         ...
 
     @property
@@ -148,9 +185,9 @@ class _Call:
     """One call while it is written."""
 
     __slots__ = (
-        "args", "arguments", "double_encoded", "error", "fields", "finished", "fragments", "id",
-        "index", "name", "provisional", "ready", "reported_invalid", "spec", "told", "undelivered",
-        "wire_id", "wire_index",
+        "args", "arguments", "beside", "double_encoded", "error", "fields", "finished", "fragments",
+        "id", "index", "left", "name", "no_parameters", "provisional", "ready", "reported_invalid",
+        "spec", "told", "undelivered", "wire_id", "wire_index",
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
@@ -161,6 +198,9 @@ class _Call:
         self.id = ""  # set when it is announced
         self.name = ""
         self.spec: ToolSpec | None = None
+        self.no_parameters = False  # so none have to come
+        self.beside: list[_Call] | None = None  # if its arguments began before its name: what was
+        self.left = False  # whether its index went on under another id        open at that time
         self.arguments = Arguments()
         self.undelivered: list[str] = []  # what readers have not been given yet
         self.fields: list[JSONEvent] = []  # likewise
@@ -172,6 +212,22 @@ class _Call:
         self.finished = False
         self.reported_invalid = False  # by another reader, perhaps without a reason
         self.told = False  # the error is another reader's
+
+    @property
+    def waits(self) -> bool:
+        """Whether its arguments have to come, or to go on."""
+        return not (self.arguments.json.closed or self.no_parameters)
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether it is arguments that may belong to another call."""
+        return self.beside is not None and (not self.name or self.error is not None)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it has no arguments, though its tool has parameters."""
+        begun = self.arguments.json.value is not None and self.args is None
+        return not (begun or self.args or self.no_parameters)
 
     @property
     def streamed(self) -> str | None:
@@ -200,6 +256,7 @@ class ToolCallAssembler:
         passed: Whether a call may become ready early when a later one is being written, whatever
             its tool, instead of when its tool is read-only (rule 8).
         provisional: Whether to report `ToolCallProvisional` (rule 10).
+        no_parameters: The names of tools that have none in the request. Those of `tools` are known.
         run_id: Whose message it is, for the events, where there are several.
 
     Example:
@@ -223,6 +280,7 @@ class ToolCallAssembler:
         growth: bool = False,
         passed: bool = False,
         provisional: bool = False,
+        no_parameters: Collection[str] = (),
         run_id: str = "",
     ) -> None:
         """Start before the first delta."""
@@ -233,10 +291,11 @@ class ToolCallAssembler:
         self._passed = passed
         self._provisional = provisional
         self._streaming: list[_Call] = []  # what may become provisional
+        self._no_parameters = no_parameters
         self._run_id = run_id
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
-        self._by_wire_id: dict[str, _Call] = {}
+        self._by_wire_id: dict[str, list[_Call]] = {}
         self._by_id: dict[str, _Call] = {}
         self._next_start = 0
         self._next_ready = 0
@@ -276,7 +335,8 @@ class ToolCallAssembler:
         elif call.error is None and not (finish_reason or rejected):
             return events
         for call_id, reason in (rejected or {}).items():
-            if call := self._by_id.get(call_id) or self._by_wire_id.get(call_id):
+            known = self._by_wire_id.get(call_id)
+            if call := self._by_id.get(call_id) or (known[0] if known else None):
                 self._refuse(call, str(reason), events, told=True)
         if is_truncating(finish_reason):
             self._cut_by = finish_reason
@@ -305,6 +365,10 @@ class ToolCallAssembler:
         self._closed = True
         for call in self._calls:
             self._end(call, events)
+        self._resolve_doubts(events)
+        for call in self._calls:
+            if call.arguments.json.value is None:  # the others are judged already
+                self._judge(call)
         if is_truncating(finish_reason):
             self._cut_by = finish_reason
         if self._cut_by is not None and self._calls:
@@ -390,7 +454,7 @@ class ToolCallAssembler:
         self._tell(call, text if self._text else "", found if self._fields else [], events)
         return call
 
-    # Which call a fragment belongs to.
+    # Which call a fragment belongs to: rule 1.
 
     def _fold(self, fragment: Mapping[str, Any], events: list[CallEvent]) -> None:
         function = fragment.get("function")
@@ -399,41 +463,38 @@ class ToolCallAssembler:
         wire_id = text_of(fragment.get("id"))
         if wire_id == "null":
             wire_id = ""
-        index = fragment.get("index")
-        if type(index) is not int:
-            index = None
-        call = self._find(index, wire_id, name)
+        index = whole_number(fragment.get("index"))
+        problem = text = ""
+        try:
+            text = arguments_text(inner.get("arguments", inner.get("args")))
+        except (TypeError, ValueError, RecursionError) as error:
+            problem = f"The arguments cannot be written as JSON: {error}."
+        call = self._find(index, wire_id, name, text, events)
         if call is None:
             if len(self._calls) > MAX_CALLS:
                 return
             call = self._open()
-            if index in self._by_index and not name:
-                _suspect(self._by_index[index])
+            if index in self._by_index:
+                self._by_index[index].left = True
         if name and call.name and name != call.name and not (wire_id and wire_id == call.wire_id):
             reason = f"The call was begun as {call.name!r} and went on as {name!r}."
             self._refuse(call, reason, events)
         call.fragments += 1
-        if index is not None and call.wire_index is None:
-            call.wire_index = index
+        if index is not None and (call.wire_index is None or index not in self._by_index):
+            call.wire_index = index if call.wire_index is None else call.wire_index
             self._by_index[index] = call
         if wire_id and call.wire_id is None:
             call.wire_id = wire_id
-            self._by_wire_id.setdefault(wire_id, call)
+            self._by_wire_id.setdefault(wire_id, []).append(call)
         if name and not call.name:
-            call.name = name
-            call.spec = self._tools.get(name) if self._tools is not None else None
-            if self._provisional and call.spec is not None and call.spec.streamed is not None:
-                self._streaming.append(call)
-            if call.arguments.json.closed:
-                self._close_root(call)
+            self._name(call, name)
         self._start(events)
-        try:
-            text = arguments_text(inner.get("arguments", inner.get("args")))
-        except (TypeError, ValueError, RecursionError) as error:
-            self._refuse(call, f"The arguments cannot be written as JSON: {error}.", events)
-            text = ""
+        if problem:
+            self._refuse(call, problem, events)
         if text:
             self._last_written = call
+            if not call.name and call.beside is None and text.strip(BLANK):
+                call.beside = [other for other in self._waiting() if other is not call]
         if text and (text := call.arguments.halves.join(text)):
             self._read(call, text, events)
         if fragment.get("type") == "invalid_tool_call":
@@ -442,25 +503,124 @@ class ToolCallAssembler:
             call.reported_invalid = True
         self._deliver(call, events)
 
-    def _find(self, index: int | None, wire_id: str, name: str) -> _Call | None:
-        known = self._by_wire_id.get(wire_id) if wire_id else None
-        if index is not None:
-            call = self._by_index.get(index)
-            if call is None:
-                return known if known is not None and known.wire_index is None else None
-            if not wire_id or call.wire_id == wire_id:
+    def _name(self, call: _Call, name: str) -> None:
+        call.name = name
+        spec = call.spec = self._tools.get(name) if self._tools is not None else None
+        call.no_parameters = name in self._no_parameters or not (
+            spec is None or spec.takes_arguments
+        )
+        if self._provisional and spec is not None and spec.streamed is not None:
+            self._streaming.append(call)
+        if call.arguments.json.closed:
+            self._close_root(call)
+
+    def _find(
+        self, index: int | None, wire_id: str, name: str, text: str, events: list[CallEvent]
+    ) -> _Call | None:
+        known = self._by_wire_id.get(wire_id, [])
+        if index is None:
+            if wire_id:
+                return self._find_by_id(known, name, text, events)
+            return self._find_by_nothing(name, text, events)
+        call = self._by_index.get(index)
+        if call is None:
+            return self._find_by_new_index(known, wire_id, name)
+        if not wire_id or call.wire_id == wire_id:
+            return call
+        if same := [other for other in known if other.wire_index == index]:
+            return same[-1]
+        if known:
+            if name or len(known) > 1:
+                return None
+            if not call.arguments.json.closed:
+                self._doubt([call, known[0]], events)
                 return call
-            if call.wire_id is None:
-                return None if name and call.name and name != call.name else call
-            return known if known is not None and known.wire_index == index else None
-        if known is not None or not self._calls:
-            return known
-        last = next((c for c in reversed(self._calls) if not c.arguments.json.closed), None)
-        if last is None:
-            return None if name or wire_id else self._calls[-1]
-        if wire_id and (last.wire_id is not None or (name and last.name)):
+            return known[0]
+        if call.wire_id is None and name in ("", call.name or name):
+            return call
+        return None
+
+    def _find_by_new_index(self, known: list[_Call], wire_id: str, name: str) -> _Call | None:
+        if known:
+            call = next((other for other in known if other.wire_index is None), None)
+            if call is None and len(known) == 1 and not name and known[0].waits:
+                return known[0]
+            return call
+        # A call without an index takes this one, if no other can be meant.
+        waiting = [c for c in self._waiting() if c.wire_index is None or c.is_bare]
+        if len(waiting) == 1 and waiting[0].wire_index is None and waiting[0].name:
+            (call,) = waiting
+            if name in ("", call.name) and not (wire_id and call.wire_id):
+                return call
+        return None
+
+    def _find_by_id(
+        self, known: list[_Call], name: str, text: str, events: list[CallEvent]
+    ) -> _Call | None:
+        if known:
+            waiting = [call for call in known if call.waits]
+            if len(waiting) > 1 and text:
+                self._doubt(waiting, events)
+            return (waiting or known)[-1]
+        waiting = self._waiting()
+        if len(waiting) != 1 or waiting[0].wire_id is not None:
             return None
-        return last
+        return waiting[0] if name in ("", waiting[0].name or name) else None
+
+    def _find_by_nothing(self, name: str, text: str, events: list[CallEvent]) -> _Call | None:
+        waiting = self._waiting()
+        if len(waiting) > 1 and (name or text):
+            self._doubt(waiting, events)
+        if waiting:
+            return waiting[-1]
+        unwritten = [call for call in self._calls if not call.arguments.json.closed]
+        if unwritten and name in ("", unwritten[-1].name):
+            return unwritten[-1]
+        if name or not self._calls:
+            return None
+        return self._last_written or self._calls[-1]
+
+    def _waiting(self) -> list[_Call]:
+        return [call for call in self._calls if call.waits]
+
+    def _doubt(self, calls: list[_Call], events: list[CallEvent]) -> None:
+        """Calls that a piece may belong to, where nothing says to which."""
+        reason = (
+            f"The server sent a piece that may belong to any of {len(calls)} calls, this one among "
+            "them, so whose arguments are whose cannot be told."
+        )
+        for call in calls:
+            self._refuse(call, reason, events)
+
+    def _resolve_doubts(self, events: list[CallEvent]) -> None:
+        """What can be told only when everything has come."""
+        self._doubt_each([c for c in self._calls if c.left and c.is_bare], _LEFT, events)
+        for call in self._calls:
+            if call.is_stray:
+                self._doubt_each(call.beside or [], _STRAY, events)
+        if any(call.is_stray and not call.name for call in self._calls):
+            late = [call for call in self._calls if call.is_bare or call.beside is not None]
+            self._doubt_each(late, _STRAY, events)
+        for same in self._by_wire_id.values():
+            for call in same[1:]:
+                self._check_repetition(call, events)
+
+    def _doubt_each(self, calls: list[_Call], reason: str, events: list[CallEvent]) -> None:
+        for call in calls:
+            if call.name:
+                self._refuse(call, reason, events)
+
+    def _check_repetition(self, call: _Call, events: list[CallEvent]) -> None:
+        """Whether the same call has been said before, under another index."""
+        for other in self._by_wire_id.get(call.wire_id or "", []):
+            if other is call:
+                return
+            if other.name != call.name or other.args is None or call.args is None:
+                continue
+            if other.args == call.args:
+                self._refuse(call, _REPEATED, events)
+            else:
+                self._doubt_each([c for c in (other, call) if c.is_bare], _REPEATED, events)
 
     def _open(self) -> _Call:
         call = _Call(len(self._calls))
@@ -531,18 +691,18 @@ class ToolCallAssembler:
         root = call.arguments.json.value
         if isinstance(root, dict):
             call.args = root
-        elif isinstance(root, str) and call.spec is not None:
-            self._unwrap(call, call.spec, root)
+        elif isinstance(root, str) and not call.double_encoded:
+            self._unwrap(call, root)
         self._judge(call)
 
-    def _unwrap(self, call: _Call, spec: ToolSpec, text: str) -> None:
+    def _unwrap(self, call: _Call, text: str) -> None:
         inner = JSONStream()
         try:
             found = inner.feed(text)
             inner.close()
         except JSONStreamError:
             return
-        if isinstance(inner.value, dict) and spec.validate(inner.value) is None:
+        if isinstance(inner.value, dict):
             call.args = inner.value
             call.double_encoded = True
             call.undelivered = [text] if self._text else []
@@ -599,12 +759,8 @@ class ToolCallAssembler:
     def _end_without_object(self, call: _Call) -> None:
         raw = call.arguments.text.strip(BLANK)
         if raw in ("", "null"):
-            if call.spec is not None and call.spec.requires_arguments:
-                call.error = "The call has no arguments, and its tool requires some."
-                return
             call.args = {}
             call.undelivered = ["{}"] if self._text else []
-            self._judge(call)
             return
         try:
             call.arguments.json.close()
@@ -619,8 +775,10 @@ class ToolCallAssembler:
             call = self._calls[self._next_ready]
             if not self._may_be_early(call):
                 return
+            if call.wire_id is not None:
+                self._check_repetition(call, events)
             if call.error is None and not call.reported_invalid:
-                if call.args is None:
+                if call.args is None or self._may_be_doubted(call):
                     return
                 self._be_ready(call, events, early=True)
             self._next_ready += 1
@@ -662,6 +820,15 @@ class ToolCallAssembler:
             last = self._last_written
             return last is not None and call.index < last.index < self._next_start
         return call.spec is not None and call.spec.read_only
+
+    def _may_be_doubted(self, call: _Call) -> bool:
+        """Whether what has come so far leaves it open if the call will stand."""
+        if call.arguments.repeating:
+            return True
+        if self._passed and (call.beside is not None or call.is_bare):
+            return True
+        strays = [other for other in self._calls if other.is_stray]
+        return any(call.is_bare or call in (other.beside or ()) for other in strays)
 
     def _be_ready(self, call: _Call, events: list[CallEvent], *, early: bool) -> None:
         if call.ready or call.args is None:
@@ -728,15 +895,6 @@ def _blame_truncation(call: _Call, finish_reason: str) -> None:
         f"The message was cut off (finish reason {finish_reason!r}) and this is its last call, so "
         f"its arguments may be incomplete. Allow more output tokens, or ask for less.{found}"
     )
-
-
-def _suspect(previous: _Call) -> None:
-    """An index that goes on under another id, without a name, may carry this call's arguments."""
-    if not previous.arguments.length and previous.error is None:
-        previous.error = (
-            "The call has no arguments, and its index went on under another id without a name, so "
-            "what belongs to which call cannot be told."
-        )
 
 
 def _make_id() -> str:

@@ -3,20 +3,84 @@
 One `ToolCallAssembler` for each choice decides about the calls, by the rules of `core.calls`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
 from langchain_toolstream.core.deltas import (
     content_text,
+    fragments_of,
     is_mapping,
     mappings,
+    says_something,
     text_of,
     whole_message,
 )
 from langchain_toolstream.core.errors import IncompleteStreamError, ServerStreamError
 from langchain_toolstream.core.events import Event, MessageFinish, ReasoningDelta, TextDelta
 from langchain_toolstream.core.strings import Halves
+
+
+class _Choice:
+    """One message while it comes, and the signs that another answer was glued to it (rule 6)."""
+
+    __slots__ = (
+        "_chunk_id", "_ended", "_has_spoken", "_is_shared", "_outputs", "_reasoning", "_text",
+        "calls", "stop_reason",
+    )  # fmt: skip
+
+    def __init__(self, calls: ToolCallAssembler) -> None:
+        self.calls = calls
+        self.stop_reason: str | int | None = None
+        self._text = Halves()
+        self._reasoning = Halves()
+        self._ended = False  # whether a finish reason has come
+        self._outputs = 0  # chunks with text, reasoning or calls in them
+        self._chunk_id = ""  # of the last such chunk
+        self._is_shared = False  # whether the one before it had the same
+        self._has_spoken = False  # whether one of them had no role
+
+    def feed(
+        self, delta: Mapping[str, Any], reason: str | None, chunk_id: str, index: int
+    ) -> list[Event]:
+        events: list[Event] = []
+        thought = text_of(delta.get("reasoning")) or text_of(delta.get("reasoning_content"))
+        content = content_text(delta.get("content"))
+        output = thought or content or any(map(says_something, fragments_of(delta)))
+        if sign := self._not_one_answer(delta.get("role"), output, reason, chunk_id):
+            msg = (
+                f"What came is not one whole answer (choice {index}): {sign}. A gateway or proxy "
+                "may have asked a second server. No tool call of it is confirmed; ask again."
+            )
+            raise IncompleteStreamError(msg)
+        if thought and (thought := self._reasoning.join(thought)):
+            events.append(ReasoningDelta(text=thought))
+        if content and (content := self._text.join(content)):
+            events.append(TextDelta(text=content))
+        events += self.calls.feed(delta, finish_reason=reason)
+        return events
+
+    def _not_one_answer(
+        self, role: object, output: object, reason: str | None, chunk_id: str
+    ) -> str | None:
+        """Take the next chunk, and say by which sign it belongs to another answer."""
+        if output and self._ended:
+            return "more of it came after its finish reason"
+        # Servers that write the role into every chunk mean nothing by it.
+        if role and not output and not reason and (self._has_spoken or self._outputs == 1):
+            return "a second message began in the middle of it"
+        is_other = output and chunk_id and self._chunk_id and chunk_id != self._chunk_id
+        if is_other and (self._is_shared or (role and self._has_spoken)):
+            return f"its chunks had the id {_shown(self._chunk_id)}, and then {_shown(chunk_id)}"
+        self._ended = self._ended or reason is not None
+        if output:
+            self._outputs += 1
+            self._has_spoken = self._has_spoken or not role
+            if chunk_id:
+                self._is_shared = chunk_id == self._chunk_id
+                self._chunk_id = chunk_id
+        return None
 
 
 class CompletionStream:
@@ -28,6 +92,7 @@ class CompletionStream:
         tools: The bound tools by name, as for `ToolCallAssembler`.
         fields: Likewise.
         passed: Likewise.
+        no_parameters: Likewise.
         max_tokens: How many tokens the request allowed, where it said so.
 
     Attributes:
@@ -54,6 +119,7 @@ class CompletionStream:
         *,
         fields: bool = False,
         passed: bool = False,
+        no_parameters: Collection[str] = (),
         max_tokens: int | None = None,
     ) -> None:
         """Start before the first chunk."""
@@ -62,13 +128,10 @@ class CompletionStream:
         self.finish_reasons: dict[int, str] = {}
         self._max_tokens = max_tokens
         self._whole = False
-        self._tools = tools
-        self._fields = fields
-        self._passed = passed
-        self._messages: dict[int, ToolCallAssembler] = {}
-        self._stop_reasons: dict[int, str | int] = {}
-        self._text: dict[int, Halves] = {}
-        self._reasoning: dict[int, Halves] = {}
+        self._assembler: Callable[[], ToolCallAssembler] = partial(
+            ToolCallAssembler, tools, fields=fields, passed=passed, no_parameters=no_parameters
+        )
+        self._choices: dict[int, _Choice] = {}
 
     def feed(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
         """Take the next chunk.
@@ -82,6 +145,7 @@ class CompletionStream:
 
         Raises:
             ServerStreamError: The chunk is an error.
+            IncompleteStreamError: The chunk belongs to another answer than those before it.
         """
         if error := chunk.get("error"):
             raise ServerStreamError.from_event(error)
@@ -92,35 +156,29 @@ class CompletionStream:
         events: list[tuple[int, Event]] = []
         choices = chunk.get("choices")
         self.begun = self.begun or isinstance(choices, list)
+        chunk_id = text_of(chunk.get("id"))
         for position, choice in enumerate(mappings(choices)):
             index = choice.get("index")
-            self._feed_choice(index if type(index) is int else position, choice, events)
+            index = index if type(index) is int else position
+            events += [(index, event) for event in self._feed_choice(index, choice, chunk_id)]
         return events
 
-    def _feed_choice(
-        self, index: int, choice: Mapping[str, Any], events: list[tuple[int, Event]]
-    ) -> None:
-        message = self._messages.get(index)
-        if message is None:
-            message = ToolCallAssembler(self._tools, fields=self._fields, passed=self._passed)
-            self._messages[index] = message
-        reason = text_of(choice.get("finish_reason")) or None
+    def _feed_choice(self, index: int, said: Mapping[str, Any], chunk_id: str) -> list[Event]:
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = _Choice(self._assembler())
+        reason = text_of(said.get("finish_reason"))
+        reason = "" if reason == "null" else reason
+        if isinstance(stop := said.get("stop_reason"), str | int):
+            choice.stop_reason = stop
+        delta = said.get("delta")
+        if not is_mapping(delta):
+            delta = whole_message(said.get("message"))
+            self._whole = self._whole or bool(delta)
+        events = choice.feed(delta, reason or None, chunk_id, index)
         if reason and (index not in self.finish_reasons or is_truncating(reason)):
             self.finish_reasons[index] = reason
-        if isinstance(stop := choice.get("stop_reason"), str | int):
-            self._stop_reasons[index] = stop
-        delta = choice.get("delta")
-        if not is_mapping(delta):
-            delta = whole_message(choice.get("message"))
-            self._whole = self._whole or bool(delta)
-        thought = text_of(delta.get("reasoning")) or text_of(delta.get("reasoning_content"))
-        if thought and (thought := self._reasoning.setdefault(index, Halves()).join(thought)):
-            events.append((index, ReasoningDelta(text=thought)))
-        content = content_text(delta.get("content"))
-        if content and (content := self._text.setdefault(index, Halves()).join(content)):
-            events.append((index, TextDelta(text=content)))
-        calls = message.feed(delta, finish_reason=reason)
-        events += [(index, event) for event in calls]
+        return events
 
     def close(self) -> list[tuple[int, Event]]:
         """Say that the stream ended.
@@ -132,10 +190,10 @@ class CompletionStream:
             IncompleteStreamError: A choice, or the whole answer, has no finish reason.
             ServerStreamError: A choice finished by an error.
         """
-        if not self._messages:
+        if not self._choices:
             msg = "The stream ended before the answer began."
             raise IncompleteStreamError(msg)
-        if missing := self._messages.keys() - self.finish_reasons.keys():
+        if missing := self._choices.keys() - self.finish_reasons.keys():
             msg = (
                 f"The stream ended without a finish reason (choice {min(missing)}): the "
                 "connection was dropped or the server stopped. No tool call of it is confirmed."
@@ -145,14 +203,14 @@ class CompletionStream:
             msg = "its finish reason is 'error'"
             raise ServerStreamError(msg)
         events: list[tuple[int, Event]] = []
-        for index, message in sorted(self._messages.items()):
+        for index, choice in sorted(self._choices.items()):
             reason = self.finish_reasons[index]
             if self._used_up and not is_truncating(reason):
                 reason = "length"
-            events += [(index, event) for event in message.close(reason)]
+            events += [(index, event) for event in choice.calls.close(reason)]
             finish = MessageFinish(
                 finish_reason=reason,
-                stop_reason=self._stop_reasons.get(index),
+                stop_reason=choice.stop_reason,
                 usage=self.usage,
             )
             events.append((index, finish))
@@ -163,7 +221,7 @@ class CompletionStream:
         used = self.usage.get("completion_tokens") if self.usage is not None else None
         return (
             self._whole
-            and len(self._messages) == 1
+            and len(self._choices) == 1
             and self._max_tokens is not None
             and isinstance(used, int)
             and used >= self._max_tokens
@@ -180,6 +238,10 @@ class CompletionStream:
         """
         return [
             (index, event)
-            for index, message in sorted(self._messages.items())
-            for event in message.abort(reason)
+            for index, choice in sorted(self._choices.items())
+            for event in choice.calls.abort(reason)
         ]
+
+
+def _shown(text: str) -> str:
+    return repr(text[:60])

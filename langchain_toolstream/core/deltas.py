@@ -1,6 +1,7 @@
 """What servers that speak OpenAI's protocol write, whatever shape it is in."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -11,6 +12,15 @@ def fragments_of(delta: Mapping[str, Any]) -> list[Any]:
         return calls if type(calls) is list else [calls]
     legacy = delta.get("function_call")
     return [{"function": legacy}] if is_mapping(legacy) else []
+
+
+def says_something(fragment: object) -> bool:
+    """Whether a fragment of a call has a name or arguments."""
+    if not is_mapping(fragment):
+        return False
+    function = fragment.get("function")
+    inner = function if is_mapping(function) else fragment
+    return bool(inner.get("name") or inner.get("arguments", inner.get("args")))
 
 
 def mappings(value: object) -> list[Mapping[str, Any]]:
@@ -53,3 +63,16 @@ def arguments_text(arguments: object) -> str:
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return json.dumps(arguments, ensure_ascii=False)
+
+
+_is_whole = re.compile(r"(-?[0-9]{1,18})(?:\.0*)?").fullmatch
+
+
+def whole_number(value: object) -> int | None:
+    """A whole number in any spelling of JSON's, or as text; nothing for anything else."""
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    found = _is_whole(value) if isinstance(value, str) else None
+    return int(found[1]) if found else None

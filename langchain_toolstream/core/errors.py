@@ -9,7 +9,7 @@ ToolStreamError
 ├── CallRevokedError                   a tool was reading the text of a call that is none
 └── StreamInterruptedError             the server did not finish the message
     ├── ServerStreamError              it said so: an error event, or an event that is no JSON
-    └── IncompleteStreamError          it just stopped: no finish reason
+    └── IncompleteStreamError          it just stopped (no finish reason), or another one followed
 ```
 
 A `JSONStreamError` is the model's mistake: `ToolCallAssembler` turns it into a `ToolCallInvalid`
@@ -167,4 +167,8 @@ class ServerStreamError(StreamInterruptedError):
 
 
 class IncompleteStreamError(StreamInterruptedError):
-    """The stream ended and no finish reason had come: a dropped connection or a dead worker."""
+    """The answer is not whole.
+
+    The stream ended and no finish reason had come (a dropped connection, a dead worker), or another
+    answer went on in its place.
+    """

@@ -75,11 +75,11 @@ class ToolSchema:
         self._core_schema: Callable[[], CoreSchema]
         if model is not None:
             self._validate = lambda args: model.model_validate(copied(args))
-            self.requires_arguments = any(f.is_required() for f in model.model_fields.values())
+            self.takes_arguments = bool(model.model_fields)
             self._core_schema = lambda: TypeAdapter(model).core_schema
             return
         parameters = _function(tool)["parameters"] or {}
-        self.requires_arguments = bool(parameters.get("required"))
+        self.takes_arguments = takes_arguments(parameters)
         if (adapter := _adapter(tool)) is not None:
             self._validate = lambda args: adapter.validate_python(copied(args))
             self._core_schema = lambda: adapter.core_schema
@@ -131,6 +131,20 @@ class ToolSchema:
         finally:
             checking.reset(token)
         return None
+
+
+def takes_arguments(parameters: Mapping[str, Any]) -> bool:
+    """Whether a JSON schema leaves anything for the model to write.
+
+    Args:
+        parameters: The `parameters` of a function.
+    """
+    return any(parameters.get(keyword) for keyword in _HOLD_PARAMETERS)
+
+
+_HOLD_PARAMETERS = (
+    "properties", "patternProperties", "additionalProperties", "$ref", "allOf", "anyOf", "oneOf",
+)  # fmt: skip
 
 
 @runtime_checkable

@@ -36,7 +36,7 @@ class _Spec:
 
     def __init__(self, schema: ToolSchema | None = None) -> None:
         self.read_only = schema is not None and schema.read_only
-        self.requires_arguments = schema is not None and schema.requires_arguments
+        self.takes_arguments = schema is None or schema.takes_arguments
 
     def validate(self, args: dict[str, Any]) -> str | None:
         del args

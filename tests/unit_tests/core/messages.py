@@ -26,15 +26,16 @@ Delta = list[Fragment]
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool as the rules see one: its required fields and what a wrong type is told."""
+    """A tool as the rules see one: its required fields, and what a wrong type is told."""
 
     required: tuple[str, ...] = ()
     read_only: bool = False
     types: Mapping[str, type] = field(default_factory=dict)
+    optional: bool = False  # whether it has more fields
 
     @property
-    def requires_arguments(self) -> bool:
-        return bool(self.required)
+    def takes_arguments(self) -> bool:
+        return bool(self.types) or self.optional
 
     def validate(self, args: dict[str, Any]) -> str | None:
         for name in self.required:
@@ -50,7 +51,7 @@ TOOLS = {
     "look": Tool(("city",), read_only=True, types={"city": str, "days": int}),
     "list": Tool(read_only=True),
     "save": Tool(("path",), types={"path": str}),
-    "stop": Tool(),
+    "stop": Tool(optional=True),
 }
 
 OSLO = {"city": "Oslo", "days": 10}

@@ -68,8 +68,8 @@ ABSENT: list[Delta] = [
     [
         ("list", TOOLS, ok("list", {}, "a")),
         ("stop", TOOLS, ok("stop", {}, "a")),
-        ("look", TOOLS, bad("look", "has no arguments, and its tool requires some")),
-        ("save", TOOLS, bad("save", "has no arguments, and its tool requires some")),
+        ("look", TOOLS, bad("look", "Field required at")),
+        ("save", TOOLS, bad("save", "Field required at")),
         ("look", None, ok("look", {}, "a")),
         ("nope", TOOLS, bad("nope", "No tool 'nope' is bound")),
     ],
@@ -400,7 +400,8 @@ READ_3 = whole(3, "t", "look", ROME_TEXT)
         ([whole(0, "r", "list", "null"), READ_2], []),
         ([whole(0, "r", "look", '{"city": tru,'), READ_2], ["s"]),
         ([whole(0, "r", "look", '{"city": 5}'), READ_2], ["s"]),
-        ([whole(0, "r", "look", f"{OSLO_TEXT}{{"), READ_2], ["r", "s"]),
+        ([whole(0, "r", "look", f"{OSLO_TEXT}{{"), READ_2], []),  # a repetition may contradict it
+        ([whole(0, "r", "look", OSLO_TEXT + OSLO_TEXT), READ_2], ["r", "s"]),
         ([READ, [f(0, args=", more")], READ_2], ["r", "s"]),
         ([[f(0, "r", args=OSLO_TEXT)], [f(0, name="look")]], ["r"]),
         ([whole(0, "r", "look", json.dumps(OSLO_TEXT))], ["r"]),
@@ -434,7 +435,9 @@ def test_without_tools_nothing_is_early_and_every_name_passes() -> None:
     calls = run(deltas, tools=None)
     check(calls, [LOOK_OSLO, bad("anything", "not JSON"), SAVE_FILE])
     assert not any(call.early for call in calls)
-    check(run([whole(0, "a", "x", json.dumps(OSLO_TEXT))], tools=None), [bad("x", "have to be")])
+    check(
+        run([whole(0, "a", "x", json.dumps(OSLO_TEXT))], tools=None), [ok("x", OSLO, double=True)]
+    )
 
 
 def test_with_no_tool_bound_every_call_is_invalid() -> None:
@@ -469,8 +472,8 @@ def test_a_message_ends_with_its_confirmed_calls_and_then_the_others() -> None:
         ("look", json.dumps(OSLO_TEXT), ok("look", OSLO, double=True)),
         ("save", json.dumps(f" {FILE_TEXT}\n"), ok("save", FILE, double=True)),
         ("list", json.dumps("{}"), ok("list", {}, double=True)),
-        ("look", json.dumps("{}"), bad("look", "have to be a JSON object")),
-        ("look", json.dumps('{"city": 5}'), bad("look", "have to be a JSON object")),
+        ("look", json.dumps("{}"), bad("look", "Field required at $.city")),
+        ("look", json.dumps('{"city": 5}'), bad("look", "Expected 'str' at $.city")),
         ("look", json.dumps(json.dumps(OSLO_TEXT)), bad("look", "have to be a JSON object")),
         ("look", json.dumps(OSLO_TEXT[:-1]), bad("look", "have to be a JSON object")),
         ("look", json.dumps(OSLO_TEXT + "}"), bad("look", "have to be a JSON object")),

@@ -25,6 +25,8 @@ from langchain_toolstream.core.events import (
     MessageFinish,
     ReasoningDelta,
     TextDelta,
+    ToolCallInvalid,
+    ToolCallStart,
 )
 from tests.unit_tests.core.messages import (
     FILE,
@@ -160,8 +162,7 @@ def test_text_and_reasoning(chunks: list[Chunk], said: str, thought: str) -> Non
         usage=None),
         chunk({"content": None, "tool_calls": None, "role": None, "reasoning": None}),
         chunk({"tool_calls": [None]}), chunk({"tool_calls": []}), chunk({"function_call": None}),
-        ROLE,
-        chunk({}, token_ids=[1, 2]), chunk({}, error=None), message(None),
+        chunk({}, token_ids=[1, 2]), chunk({}, error=None),
     ],
     ids=str,
 )  # fmt: skip
@@ -172,6 +173,7 @@ def test_what_says_nothing_changes_nothing(between: Chunk) -> None:
     ]
     plain = read([ROLE, *halves, FINISH])
     assert read([between, ROLE, between, halves[0], between, halves[1], FINISH, between]) == plain
+    assert read([ROLE, message(None), between, ROLE, *halves, FINISH]) == plain
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -585,3 +587,85 @@ def told_of(sent: list[Any], made: Callable[[Any], Any], tells: Any) -> str:
     events += [message.close("stop")]
     made_ids: list[str] = re.findall(r"call_\w{24}", repr(events))
     return re.sub(r"call_\w{24}", lambda found: f"made {made_ids.index(found[0])}", repr(events))
+
+
+def said(delta: dict[str, Any], finish: str | None = None, **more: Any) -> Chunk:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+
+
+ROLE_ONLY = {"role": "assistant", "content": ""}
+STOP = said({}, "stop")
+GLUED: dict[str, list[Chunk]] = {
+    "a role and nothing else after text": [
+        said(ROLE_ONLY), said({"content": "a"}), said(ROLE_ONLY), said({"content": "b"}), STOP,
+    ],
+    "after reasoning": [said({"reasoning": "a"}), said(ROLE_ONLY), said({"content": "b"}), STOP],
+    "after a call": [said(calls(f(0, "a", "look", OSLO_TEXT))), said(ROLE_ONLY), STOP],
+    "a first piece with its role": [
+        said({"role": "assistant", "content": "a"}), said(ROLE_ONLY), said({"content": "b"}), STOP,
+    ],
+    "a role that returns under another id": [
+        said({"role": "assistant", "content": "a"}, id="A"), said({"content": "b"}, id="A1"),
+        said({"role": "assistant", "content": "a"}, id="B"), STOP,
+    ],
+    "a shared id gives way to another": [
+        said({"content": "a"}, id="A"), said({"content": "b"}, id="A"),
+        said({"content": "c"}, id="B"), STOP,
+    ],
+    "in the middle of a call": [
+        said(calls(f(0, "a", "look", OSLO_TEXT[:5])), id="A"),
+        said(calls(f(0, args=OSLO_TEXT[5:8])), id="A"),
+        said(calls(f(0, args=OSLO_TEXT[8:])), id="B"), said({}, "tool_calls"),
+    ],
+    "text after the finish reason": [said({"content": "a"}, "stop"), said({"content": "b"}), STOP],
+    "arguments after the finish reason": [
+        said(calls(f(0, "a", "look", OSLO_TEXT)), "tool_calls"), said(calls(f(1, "b", "look"))),
+    ],
+    "a finish reason on every delta": [
+        said({"content": "a"}, "stop"), said({"content": "b"}, "stop"),
+        said({"content": "c"}, "stop"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GLUED)
+def test_two_answers_in_one_are_an_interruption(case: str) -> None:
+    stream = CompletionStream(TOOLS)
+    with pytest.raises(IncompleteStreamError, match="not one whole answer"):
+        _ = [stream.feed(one) for one in GLUED[case]]
+    assert all(isinstance(event, ToolCallInvalid | ToolCallStart) for _, event in stream.abort("x"))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [said({"role": "assistant", "content": piece}, id=str(n)) for n, piece in enumerate("abc")],
+        [said({"role": "assistant", "content": p}) for p in ("a", "b", "", "c")],
+        [said(ROLE_ONLY, id=""), *(said({"content": p}, id="") for p in "abc")],
+        [said(ROLE_ONLY, id="A"), *(said({"content": p}, id="B") for p in "abc")],
+        [said({"content": p}, id=str(n)) for n, p in enumerate("abc")],
+        [
+            *(said({"content": p}, id="A") for p in "abc"),
+            {"id": "U", "choices": [], "usage": USAGE},
+        ],
+        [*(said({"content": p}, "null", id="A") for p in "abc"), said({}, None, id="B")],
+        [said({"content": "abc"}), said({"role": "assistant"}, "stop")],
+        [
+            said({"content": "abc"}, "stop"),
+            said({"content": "", "tool_calls": []}),
+            said({}, "stop"),
+        ],
+    ],
+)
+def test_one_answer_is_one_whatever_its_ids_and_roles(chunks: list[Chunk]) -> None:
+    events = of_choice(read([*chunks, STOP]))
+    assert text(events) == "abc"
+
+
+def test_choices_from_two_servers_are_two_answers() -> None:
+    stream = CompletionStream()
+    for piece in "abc":
+        for index, chunk_id in enumerate("AB"):
+            delta = {"index": index, "delta": {"content": piece}, "finish_reason": None}
+            stream.feed({"id": chunk_id, "choices": [delta]})
+    assert stream.abort("x") == []

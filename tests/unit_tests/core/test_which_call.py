@@ -272,7 +272,7 @@ WHICH_CALL: dict[str, tuple[list[Delta], list[Call]]] = {
     ),
     "id_changes_no_name_tool_without_fields": (
         [[f(0, "a", "list", "")], [f(0, "b", args="{}")]],
-        [bad("list", "went on under another id", "a"), bad("", "no name", "b")],
+        [ok("list", {}, "a"), bad("", "no name", "b")],
     ),
     "name_repeated_each_chunk": (
         [[f(0, "a", "look", "")], [f(0, "a", "look", HEAD)], [f(0, "a", "look", TAIL)]],
@@ -360,6 +360,204 @@ def test_arguments_that_came_with_another_name_never_run(deltas: list[Delta]) ->
             ("stop", {}),
             ("save", FILE),
         )
+
+
+TO_SAVE, TO_LOOK = FILE_TEXT, ROME_TEXT
+SPELLINGS: list[tuple[object, object]] = [
+    ("0", "1"), (0.0, 1.0), ("0.0", "1.0"), ("-1", -2.0), (0, "1"), ("7", 3.0), (2**70, "0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), SPELLINGS)
+def test_an_index_is_a_whole_number_in_any_spelling(first: object, second: object) -> None:
+    heads = [[f(first, "a", "look", "")], [f(second, "b", "save", "")]]
+    for texts in (
+        [[f(first, args=OSLO_TEXT)], [f(second, args=FILE_TEXT)]],
+        [
+            [f(second, args=FILE_TEXT[:9])],
+            [f(first, args=OSLO_TEXT)],
+            [f(second, args=FILE_TEXT[9:])],
+        ],
+    ):
+        verdicts_hold([*heads, *texts], [LOOK_OSLO, SAVE_FILE])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        True,
+        "x",
+        "",
+        "1e0",
+        "0x1",
+        "\u0661",
+        0.5,
+        "0.5",
+        float("inf"),
+        float("nan"),
+        [],
+        {},
+        "9" * 99,
+    ],
+)
+def test_anything_else_is_no_index(index: object) -> None:
+    deltas = [
+        [{**f(None, "a", "look", ""), "index": index}],
+        [{**f(args=OSLO_TEXT), "index": index}],
+    ]
+    check(run(deltas), [LOOK_OSLO])
+
+
+BOTH_OPEN = [[f(0, "a", "stop", ""), f(1, "b", "save", "")]]
+UNCLEAR = "may belong to any of 2 calls"
+
+DOUBT: dict[str, tuple[list[Delta], list[Call]]] = {
+    "neither index nor id, while two are open": (
+        [*BOTH_OPEN, [f(args=FILE_TEXT)]], [bad("stop", UNCLEAR), bad("save", UNCLEAR)],
+    ),
+    "neither, one piece for each": (
+        [*BOTH_OPEN, [f(args="{}")], [f(args=FILE_TEXT)]],
+        [bad("stop", UNCLEAR), bad("save", UNCLEAR)],
+    ),
+    "neither, in one list": (
+        [*BOTH_OPEN, [f(args="{}"), f(args=FILE_TEXT)]],
+        [bad("stop", UNCLEAR), bad("save", UNCLEAR)],
+    ),
+    "neither, while one is closed": (
+        [whole(0, "a", "stop", '{"x": 1}'), [f(1, "b", "save", "")], [f(args=FILE_TEXT)]],
+        [ok("stop", {"x": 1}), SAVE_FILE],
+    ),
+    "neither, while one has a tool without parameters": (
+        [[f(0, "a", "list", ""), f(1, "b", "save", "")], [f(args=FILE_TEXT)]],
+        [ok("list", {}), SAVE_FILE],
+    ),
+    "neither, for a tool without parameters": (
+        [whole(0, "a", "save", FILE_TEXT), [f(1, "b", "list", "")], [f(args="{}")]],
+        [SAVE_FILE, ok("list", {})],
+    ),
+    "neither, and says nothing": (
+        [*BOTH_OPEN, [f()], [f(args="")], [f(1, args=FILE_TEXT)]], [ok("stop", {}), SAVE_FILE],
+    ),
+    "an index that came late": (
+        [whole(0, "a", "look", OSLO_TEXT), [f(None, "b", "save", "")], [f(1, args=FILE_TEXT)]],
+        [LOOK_OSLO, SAVE_FILE],
+    ),
+    "an index that came late, where another may be meant": (
+        [[f(0, "a", "stop", "")], [f(None, "b", "save", "")], [f(1, args=FILE_TEXT)]],
+        [bad("stop", "no named call"), bad("save", "no named call"), bad("", "no name")],
+    ),
+    "an index and the id of another call": (
+        [*BOTH_OPEN, [f(0, "b", args=FILE_TEXT)]], [bad("stop", UNCLEAR), bad("save", UNCLEAR)],
+    ),
+    "an index that nobody has, and an id": (
+        [*BOTH_OPEN, [f(5, "b", args=FILE_TEXT[:9])], [f(5, "b", args=FILE_TEXT[9:])]],
+        [ok("stop", {}), SAVE_FILE],
+    ),
+    "an id that two calls have, and no index": (
+        [[f(0, "a", "stop", ""), f(1, "a", "save", "")], [f(None, "a", args=FILE_TEXT)]],
+        [bad("stop", UNCLEAR), bad("save", UNCLEAR)],
+    ),
+    "an id that came late, while two have none": (
+        [[f(0, None, "stop", ""), f(1, None, "save", "")], [f(None, "a", args=FILE_TEXT)]],
+        [bad("stop", "no named call"), bad("save", "no named call"), bad("", "no name")],
+    ),
+    "a name at one index, its arguments at the next": (
+        [[f(0, "a", "stop", "")], [f(1, args='{"x": 1}')]],
+        [bad("stop", "no named call"), bad("", "no name")],
+    ),
+    "and an empty object before": (
+        [[f(0, "a", "stop", "{}")], [f(1, args='{"x": 1}')]],
+        [bad("stop", "no named call"), bad("", "no name")],
+    ),
+    "a name at one index, its arguments at the next, for a tool without parameters": (
+        [[f(0, "a", "list", "")], [f(1, args="{}")]], [ok("list", {}), bad("", "no name")],
+    ),
+    "a new id for each piece": (
+        [[f(None, "a", "stop", "")], [f(None, "b", args='{"x":')], [f(None, "c", args=" 1}")]],
+        [bad("stop", "no named call"), bad("", "not complete"), bad("", "")],
+    ),
+    "a piece in the middle at another index": (
+        [[f(0, "a", "save", '{"path": "a"')], [f(3, args=', "content": "b"')], [f(0, args="}")]],
+        [bad("save", "no named call"), bad("", "not JSON")],
+    ),
+    "a piece in the middle at the index of a name that follows": (
+        [
+            [f(0, "a", "save", '{"path": "a"')], [f(1, args=', "content": "b"')], [f(0, args="}")],
+            [f(1, "b", "stop", "")],
+        ],
+        [bad("save", "no named call"), bad("stop", "not JSON")],
+    ),
+    "arguments before a name, and others that have none": (
+        [[f(0, args=OSLO_TEXT)], [f(0, "a", "look")], [f(1, args=ROME_TEXT)]],
+        [bad("look", "no named call"), bad("", "no name")],
+    ),
+    "white space is no arguments": (
+        [[f(0, "a", "stop", "")], [f(1, args=" \n")]], [ok("stop", {}), bad("", "no name")],
+    ),
+    "two names at one index before the arguments": (
+        [[f(0, "a", "stop", "")], [f(0, "b", "save", "")], [f(0, args=FILE_TEXT)]],
+        [bad("stop", "went on under another id"), SAVE_FILE],
+    ),
+    "two names at one index, for a tool without parameters": (
+        [[f(0, "a", "list", "")], [f(0, "b", "save", "")], [f(0, args=FILE_TEXT)]],
+        [ok("list", {}), SAVE_FILE],
+    ),
+    "two names at one index, and arguments by id": (
+        [[f(0, "a", "stop", "")], [f(0, "b", "save", FILE_TEXT)], [f(0, "a", args='{"x": 1}')]],
+        [ok("stop", {"x": 1}), SAVE_FILE],
+    ),
+    "one call at several indexes": (
+        [whole(i, "a", "save", FILE_TEXT) for i in range(3)],
+        [SAVE_FILE, bad("save", "before, under another index"), bad("save", "before")],
+    ),
+    "one call at several indexes, read-only": (
+        [whole(i, "a", "look", OSLO_TEXT) for i in range(2)],
+        [LOOK_OSLO, bad("look", "before, under another index")],
+    ),
+    "one call at several indexes, its arguments at the last": (
+        [[f(0, "a", "stop", "")], whole(1, "a", "stop", '{"x": 1}')],
+        [bad("stop", "before, under another index"), ok("stop", {"x": 1})],
+    ),
+    "one id for two calls of one tool": (
+        [whole(0, "a", "look", OSLO_TEXT), whole(1, "a", "look", ROME_TEXT)],
+        [LOOK_OSLO, ok("look", ROME)],
+    ),
+    "the same call twice, under two ids": (
+        [whole(0, "a", "look", OSLO_TEXT), whole(1, "b", "look", OSLO_TEXT)],
+        [LOOK_OSLO, LOOK_OSLO],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DOUBT)
+def test_where_two_readings_are_left_neither_runs(case: str) -> None:
+    deltas, expected = DOUBT[case]
+    check(run(deltas), expected)
+    check(run([[fragment] for delta in deltas for fragment in delta]), expected)
+    check(run([[fragment for delta in deltas for fragment in delta]]), expected)
+
+
+@pytest.mark.parametrize("case", DOUBT)
+def test_what_is_doubtful_has_not_been_passed_on(case: str) -> None:
+    """Readers that cannot take a call back (rule 8) get none that is invalid in the end."""
+    message = ToolCallAssembler(TOOLS, passed=True)
+    events = [e for delta in DOUBT[case][0] for e in message.feed({"tool_calls": delta})]
+    for call in seen(events + message.close("stop")):
+        assert not call.revoked
+
+
+def test_tools_without_parameters_may_be_known_by_name_only() -> None:
+    deltas = [
+        {"tool_calls": [f(0, "a", "ping", ""), f(1, "b", "save", "")]},
+        {"tool_calls": [f(args=FILE_TEXT)]},
+    ]
+    for names, expected in (
+        ((), [bad("ping", UNCLEAR), bad("save", UNCLEAR)]),
+        (("ping",), [ok("ping", {}), SAVE_FILE]),
+    ):
+        message = ToolCallAssembler(no_parameters=names)
+        events = [e for delta in deltas for e in message.feed(delta)]
+        check(seen(events + message.close("stop")), expected)
 
 
 # 2. Absence.

@@ -511,7 +511,7 @@ ENDS: dict[str, tuple[list[AIMessageChunk], str | None]] = {
     "unknown": ([*written(0, "call_1", "Play", GOOD), END], "No tool 'Play' is bound"),
     "contradicted": ([*written(0, "call_1", "Pay", GOOD + '{"to"'), END], "followed"),
     "missing": ([*written(0, "call_1", "Pay", '{"to": "al"}'), END], "Field required at $.amount"),
-    "no arguments": ([*written(0, "call_1", "Pay", ""), END], "requires some"),
+    "no arguments": ([*written(0, "call_1", "Pay", ""), END], "Field required at $.to"),
     "encoded twice": (
         [*written(0, "call_1", "Pay", '"{\\"to\\": \\"al\\", \\"amount\\": 3}"'), END],
         None,

@@ -7,7 +7,7 @@ from tests.unit_tests.wire.row import OSLO_TEXT, PARTS, A, Row, arguments, head,
 ROWS: dict[str, Row] = {
     "12 a name and never any arguments": Row(wire=sent(head("now")), calls=[("a", "now", {})]),
     "12 and the tool requires some": Row(
-        wire=sent(head("add")), invalid=[("add", "its tool requires some")]
+        wire=sent(head("add")), invalid=[("add", "Field required at $.a")]
     ),
     **{
         f"13 arguments {args!r}": Row(
@@ -17,7 +17,7 @@ ROWS: dict[str, Row] = {
         for args in (None, "null", "", " ", "{}", {})
     },
     "13 arguments null and the tool requires some": Row(
-        wire=arguments("null", name="add"), invalid=[("add", "its tool requires some")]
+        wire=arguments("null", name="add"), invalid=[("add", "Field required at $.a")]
     ),
     "14 white space around the arguments": Row(wire=arguments("\n\n", OSLO_TEXT, "\n"), calls=[A]),
     "20 closed early, then more": Row(
@@ -44,7 +44,7 @@ ROWS: dict[str, Row] = {
     ),
     "25 encoded twice": Row(wire=arguments(json.dumps(OSLO_TEXT)), calls=[A]),
     "25 encoded twice, and not what the tool takes": Row(
-        wire=arguments(json.dumps('{"days": 3}')), invalid=[("get_weather", "JSON object")]
+        wire=arguments(json.dumps('{"days": 3}')), invalid=[("get_weather", "Field required")]
     ),
     "26 an object as text in a string": Row(
         wire=arguments('{"opts": "{\\"unit\\": \\"c\\"}"}', name="configure"),
@@ -89,7 +89,7 @@ ROWS: dict[str, Row] = {
         wire=arguments('{"city": "Oslo", "days": '), invalid=[("get_weather", "not complete")]
     ),
     "37 of a call only the name is left": Row(
-        wire=sent(head("add")), invalid=[("add", "its tool requires some")]
+        wire=sent(head("add")), invalid=[("add", "Field required at $.a")]
     ),
     "37 of a call only an empty object is left": Row(
         wire=arguments("{}"), invalid=[("get_weather", "Field required at $.city")]

@@ -16,6 +16,30 @@ from tests.unit_tests.wire.row import (
 )
 
 ROWS: dict[str, Row] = {
+    "7 two calls open, and no index": Row(
+        wire=sent([f(0, "a", "add", "")], [f(1, "b", "get_weather", "")], [f(args=OSLO_TEXT)]),
+        invalid=[("add", "may belong to any"), ("get_weather", "may belong to any")],
+    ),
+    **{
+        f"7 index {spelling!r}": Row(
+            wire=sent(
+                [f(spelling, "a", "get_weather", "")],
+                [f(1, "b", "now", "")],
+                [f(spelling, args=OSLO_TEXT)],
+            ),
+            calls=[A, ("b", "now", {})],
+        )
+        for spelling in ("0", 0.0)
+    },
+    "7 a name at one index, its arguments at the next": Row(
+        wire=sent([f(0, "a", "get_weather", "")], [f(1, args=OSLO_TEXT)]),
+        invalid=[("get_weather", "no named call"), ("", "no name")],
+    ),
+    "6 one call at two indexes": Row(
+        wire=sent([f(0, "a", "get_weather", OSLO_TEXT)], [f(1, "a", "get_weather", OSLO_TEXT)]),
+        calls=[A],
+        invalid=[("get_weather", "before, under another index")],
+    ),
     "02 name and arguments as two entries of one list": Row(
         wire=sent([*head(), f(0, args=OSLO_TEXT)]), calls=[A]
     ),
