@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
+from langchain_toolstream.schema.injected import CallId
 from langchain_toolstream.schema.tool_schema import ToolLike, ToolSchema, tool_schemas
 from langchain_toolstream.streams.messages import MessageEvents
 from langchain_toolstream.streams.steps import Out, Reading, StreamStep
@@ -79,7 +80,10 @@ class CallsReading(Reading[Out]):
         """Take some events, and return what there is to say now."""
 
     def _add_good(self, event: ToolCallReady) -> ToolCall:
-        call = tool_call(name=event.name, args=event.args, id=event.id)
+        return self._add_call(event.name, event.args, event.id)
+
+    def _add_call(self, name: str, args: dict[str, Any], call_id: str) -> ToolCall:
+        call = tool_call(name=name, args=args, id=CallId(call_id, frozenset(args)))
         self._good.append(call)
         return call
 

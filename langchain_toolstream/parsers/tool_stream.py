@@ -5,7 +5,6 @@ from itertools import chain
 from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
-from langchain_core.messages.tool import tool_call
 
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import (
@@ -135,10 +134,7 @@ class MessageReading(CallsReading[list[Call]]):
         if isinstance(event, ToolCallProvisional):
             text = self._streamed[event.id] = Streamed()
             text.feed(event.text)
-            args = {**event.args, event.streamed: text}
-            call = tool_call(name=event.name, args=args, id=event.id)
-            self._good.append(call)
-            return call
+            return self._add_call(event.name, {**event.args, event.streamed: text}, event.id)
         if isinstance(event, ArgumentDelta):
             self._streamed[event.id].feed(event.text)
         elif isinstance(event, ToolCallReady):

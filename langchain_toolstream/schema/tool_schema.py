@@ -10,15 +10,16 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import is_dataclass
-from typing import Any, Protocol, TypeGuard, get_args, get_type_hints, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
+from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import CoreSchema, ErrorDetails
 
 from langchain_toolstream.core.errors import JSONPath, format_path
+from langchain_toolstream.schema.injected import NONE_MAY_WRITE, NOTHING_INJECTED, injected
 from langchain_toolstream.schema.json_schema import json_core_schema, json_schema_validator
 from langchain_toolstream.schema.streamed import streamed_argument
 from langchain_toolstream.schema.types import types_at
@@ -61,9 +62,11 @@ class ToolSchema:
         """Compile what is needed to validate the tool's arguments."""
         self.read_only = read_only
         self.name = tool_name(tool)
+        tool = as_tool(tool) if inspect.isroutine(tool) else tool
         self._tool = tool
         self._parameters: dict[str, Any] | None = None  # what the model is told of them
-        model, self._injected = _pydantic_model(tool)
+        self.injected = injected(tool) if isinstance(tool, BaseTool) else NOTHING_INJECTED
+        model = _pydantic_model(tool)
         self.streamed = streamed_argument(model) if streams and model is not None else None
         if self.streamed is not None and isinstance(tool, BaseTool) and tool.args_schema is None:
             msg = (
@@ -106,9 +109,7 @@ class ToolSchema:
 
     def forbidden(self, name: object) -> str | None:
         """Say why no model may write an argument of a name, if none may."""
-        if name not in self._injected:
-            return None
-        return "the tool is given this value by the application, not by the model,"
+        return NONE_MAY_WRITE if name in self.injected.names else None
 
     def validate(self, args: dict[str, Any]) -> str | None:
         """Hold arguments against the tool's schema.
@@ -119,8 +120,8 @@ class ToolSchema:
         Returns:
             What does not fit, with the place, or `None` when all fits.
         """
-        if forged := self._injected & args.keys():
-            return f"{self.forbidden(min(forged))} at {format_path((min(forged),))}"
+        if forged := self.injected.names & args.keys():
+            return f"{NONE_MAY_WRITE} at {format_path((min(forged),))}"
         token = checking.set(True)
         try:
             self._validate(args)
@@ -274,37 +275,18 @@ def as_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
     )
 
 
-def _pydantic_model(tool: ToolLike) -> tuple[type[BaseModel] | None, frozenset[str]]:
-    """The model that validates a tool's arguments, and the fields that no LLM may give."""
+def _pydantic_model(tool: ToolLike) -> type[BaseModel] | None:
+    """The model that validates what an LLM gives of a tool's arguments."""
     if isinstance(tool, BaseTool):
         seen_by_model = tool.tool_call_schema
         whole = tool.get_input_schema()
         if not (_is_model(seen_by_model) and _is_model(whole)):
-            return None, _injected_by_signature(tool)
-        injected = whole.model_fields.keys() - seen_by_model.model_fields.keys()
+            return None
         # The subset that the model sees has lost the validators of the whole, so take the whole
         # wherever nothing is injected.
-        return (seen_by_model if injected else whole), frozenset(injected)
-    if _is_model(tool):
-        return tool, frozenset()
-    if inspect.isroutine(tool):
-        return _pydantic_model(as_tool(tool))
-    return None, frozenset()
-
-
-def _injected_by_signature(tool: BaseTool) -> frozenset[str]:
-    """The injected arguments of a tool whose schema, being JSON, cannot tell them."""
-    function = getattr(tool, "func", None) or getattr(tool, "coroutine", None) or tool._run  # noqa: SLF001
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):
-        return frozenset()
-    return frozenset(name for name, hint in hints.items() if any(map(_injects, get_args(hint)[1:])))
-
-
-def _injects(mark: object) -> bool:
-    kind = mark if isinstance(mark, type) else type(mark)
-    return issubclass(kind, InjectedToolArg)
+        is_whole = whole.model_fields.keys() == seen_by_model.model_fields.keys()
+        return whole if is_whole else seen_by_model
+    return tool if _is_model(tool) else None
 
 
 def _adapter(tool: ToolLike) -> TypeAdapter[Any] | None:

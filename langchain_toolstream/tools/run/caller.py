@@ -17,8 +17,10 @@ from langchain_core.stores import BaseStore
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from pydantic import ValidationError
 
+from langchain_toolstream.core.errors import format_path
 from langchain_toolstream.parsers.tool_stream import Call
-from langchain_toolstream.schema.tool_schema import ToolSchema
+from langchain_toolstream.schema.injected import NONE_MAY_WRITE, check_given, written_by_model
+from langchain_toolstream.schema.tool_schema import ToolSchema, copied
 from langchain_toolstream.tools.artifacts.handles import (
     PREFIX,
     Artifacts,
@@ -26,7 +28,6 @@ from langchain_toolstream.tools.artifacts.handles import (
     handles_in,
     takes_artifacts,
 )
-from langchain_toolstream.tools.injected import wanted_from_application
 from langchain_toolstream.tools.run.calls import check_is_call, is_invalid
 from langchain_toolstream.tools.run.errors import (
     CANCELLED_ITSELF,
@@ -43,6 +44,12 @@ from langchain_toolstream.tools.run.plan import Plan, Step, afollow, follow
 from langchain_toolstream.tools.run.running import Running, running
 
 logger = logging.getLogger(__name__)
+
+FORGED_WARNING = (
+    "A call of %r (call %s) was not run: it has the argument %r, which only the application can "
+    "give. If the application gave it, let it do so after ToolStreamParser(tools), which knows "
+    "what the model wrote."
+)
 
 _GRACE = 0.1
 """Seconds that a cancelled coroutine gets to clean up before its call is answered without it."""
@@ -79,11 +86,6 @@ class Caller:
         self._errors = errors
         self._store = store
         self._takers = {name for name, tool in self._by_name.items() if takes_artifacts(tool)}
-        self._wanting = {
-            name: wanting
-            for name, tool in self._by_name.items()
-            if (wanting := wanted_from_application(tool))
-        }
 
     def __repr__(self) -> str:
         """Name the tools, and which are read-only."""
@@ -104,14 +106,35 @@ class Caller:
             return invalid_message(item, item.get("error"))
         name, args = item["name"] or "", cast("ToolCall", item)["args"]
         # Without an id a tool would return bare content, and lose its artifact.
-        call = tool_call(name=name, args=args, id=item["id"] or f"call_{uuid.uuid4().hex[:24]}")
-        if wanting := sorted(self._wanting.get(name, frozenset()) - args.keys()):
-            text = WANTING_TEMPLATE.format(name=name, wanting=", ".join(map(repr, wanting)))
-            return error_message(call, text)
+        call_id = str(item["id"]) if item["id"] else f"call_{uuid.uuid4().hex[:24]}"
+        call = tool_call(name=name, args=args, id=call_id)
         if name not in self._by_name:
             known = ", ".join(self._by_name)
             return error_message(call, UNKNOWN_TOOL_TEMPLATE.format(name=name, tools=known))
+        injected = self.schemas[name].injected
+        if forged := injected.names & written_by_model(item):
+            logger.warning(FORGED_WARNING, name, call_id, min(forged))
+            return invalid_message(
+                call,
+                f"The arguments do not fit the tool: {NONE_MAY_WRITE} at "
+                f"{format_path((min(forged),))}.",
+            )
+        if wanting := sorted(injected.required - args.keys()):
+            text = WANTING_TEMPLATE.format(name=name, wanting=", ".join(map(repr, wanting)))
+            return error_message(call, text)
         return call
+
+    def shown(self, calls: list[Call]) -> list[Call]:
+        """Calls without what the application injects, as traces may show them."""
+        shown: list[Any] = []
+        for call in calls:
+            args: Any = call["args"]
+            schema = None if is_invalid(call) else self.schemas.get(call["name"] or "")
+            if schema is None or schema.injected.names.isdisjoint(args):
+                shown.append(call)
+            else:
+                shown.append({**call, "args": schema.injected.without(args)})
+        return shown
 
     def needs_thread(self, name: str) -> bool:
         """Whether a tool has no coroutine: its `ainvoke` would only run `invoke` in a thread."""
@@ -246,10 +269,26 @@ class Caller:
         if artifacts is not None and call["name"] in self._takers:
             objects = yield from artifacts.fetch(call["args"])
         with given(objects):
-            message = _answer(call, (yield self._invoking(call, config, kwargs)))
+            # The tool may change what it is given, and neither a retry nor a message may see that.
+            own = tool_call(name=call["name"], args=self._args(call), id=call["id"])
+            message = _answer(call, (yield self._invoking(own, config, kwargs)))
         if state.streamed is not None:
             yield state.reading_on()  # no answer before the call is confirmed
         return message
+
+    def _args(self, call: ToolCall) -> dict[str, Any]:
+        """The arguments of one try: a copy of those of the model, and what is injected."""
+        injected = self.schemas[call["name"]].injected
+        written = injected.without(call["args"])
+        given = {name: value for name, value in call["args"].items() if name not in written}
+        args: dict[str, Any] = {
+            **copied(written),
+            **given,
+            **dict.fromkeys(injected.call_ids, call["id"]),
+        }
+        if given:
+            check_given(self._by_name[call["name"]], args, injected.names)
+        return args
 
     def _invoking(
         self, call: ToolCall, config: RunnableConfig | None, kwargs: dict[str, Any]
@@ -277,7 +316,9 @@ class Caller:
         schema = self.schemas[call["name"]]
         if failures > self.limits.retries(call["name"], read_only=schema.read_only):
             return False
-        if isinstance(error, ValidationError) and schema.validate(call["args"]) is not None:
+        if isinstance(error, ValidationError) and (
+            schema.validate(schema.injected.without(call["args"])) is not None
+        ):
             return False
         return not is_control_flow(error)
 

@@ -71,7 +71,7 @@ class Ledger:
     def arrive(self, batch: Any) -> list[Entry]:
         """Take some calls in, none at the end. Returns those whose tools have to be started."""
         calls = as_calls(batch)
-        self.arrived.extend(calls)
+        self.arrived.extend(self._caller.shown(calls))
         revoked = {call["id"] for call in calls if is_invalid(call)} - {None}
         to_start = []
         for item in calls:

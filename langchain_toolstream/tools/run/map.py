@@ -73,15 +73,16 @@ class ToolMap(StreamStep[list[Call], list[ToolMessage]]):
             Their messages, in the order of the calls.
         """
         del kwargs
+        calls = as_calls(input)
 
         def run(
-            calls: list[Call], run_manager: CallbackManagerForChainRun, config: RunnableConfig
+            _: list[Call], run_manager: CallbackManagerForChainRun, config: RunnableConfig
         ) -> list[ToolMessage]:
             del run_manager  # its child is in the config
             batches = Runs(self._caller, "called").read([calls], iter(()), config)
             return list(chain.from_iterable(batches))
 
-        return self._call_with_config(run, as_calls(input), config)
+        return self._call_with_config(run, self._caller.shown(calls), config)
 
     async def ainvoke(
         self,
@@ -100,9 +101,10 @@ class ToolMap(StreamStep[list[Call], list[ToolMessage]]):
             See `invoke`.
         """
         del kwargs
+        calls = as_calls(input)
 
         async def run(
-            calls: list[Call], run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+            _: list[Call], run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
         ) -> list[ToolMessage]:
             del run_manager  # its child is in the config
             batches = Runs(self._caller, "called").aread([calls], _none(), config)

@@ -8,13 +8,13 @@ from itertools import chain
 from typing import Annotated, Any
 
 import pytest
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolArg, InjectedToolCallId, StructuredTool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.errors import GraphInterrupt
 from langgraph.prebuilt import InjectedState, ToolRuntime
 
-from langchain_toolstream import ToolSet
+from langchain_toolstream import ToolSet, ToolStreamParser
 from tests.unit_tests.scripted import PATIENCE, Call, bad, good, pass_time
 
 Run = Callable[[ToolSet, Call], Awaitable[ToolMessage]]
@@ -497,7 +497,10 @@ class TestWhatOnlyAnApplicationCanGive:
             return f"{x} for {user}"
 
         tools = ToolSet([save])
-        assert (await run(tools, good("c", "save", x=1, user="Ann"))).content == "1 for Ann"
+        message = AIMessage("", tool_calls=[good("c", "save", x=1)])
+        (parsed,) = ToolStreamParser(tools).invoke(message)
+        call: Any = {**parsed, "args": {**parsed["args"], "user": "Ann"}}
+        assert (await run(tools, call)).content == "1 for Ann"
         assert "needs 'user'" in (await run(tools, good("c", "save", x=1))).content
 
     @every_way
