@@ -47,11 +47,6 @@ class Injected(NamedTuple):
         """
         return {name: value for name, value in args.items() if name not in self.names}
 
-    @property
-    def needs_tool_node(self) -> bool:
-        """Whether there may be something that LangGraph's `ToolNode` gives, or only a graph."""
-        return not self.is_known or self.marks.keys() > self.call_ids
-
 
 NOTHING_INJECTED = Injected({}, frozenset(), frozenset(), frozenset(), is_known=True)
 

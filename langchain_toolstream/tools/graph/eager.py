@@ -22,7 +22,7 @@ from langgraph.runtime import Runtime, get_runtime
 
 from langchain_toolstream.schema.tool_schema import ToolSchema
 from langchain_toolstream.tools.graph.early import EagerTool, EarlyCalls, RunningTool, Runs, Starter
-from langchain_toolstream.tools.graph.injected import Injected
+from langchain_toolstream.tools.graph.injected import GivenByGraph
 from langchain_toolstream.tools.graph.listening import Listener, StreamingListener
 from langchain_toolstream.tools.graph.subgraphs import runs_graph
 
@@ -37,7 +37,7 @@ class EagerRuns:
     def __init__(self) -> None:
         """Nothing runs yet."""
         self.runs = Runs()
-        self._known: dict[int, tuple[BaseTool, Injected, bool]] = {}
+        self._known: dict[int, tuple[BaseTool, GivenByGraph, bool]] = {}
         self._told: set[tuple[str, str]] = set()
 
     @contextmanager
@@ -100,10 +100,10 @@ class EagerRuns:
         for name, tool in tools.items():
             if not schemas[name].read_only:
                 continue
-            found = known.get(id(tool)) or (tool, Injected(tool), runs_graph(tool))
+            found = known.get(id(tool)) or (tool, GivenByGraph(tool), runs_graph(tool))
             self._known[id(tool)] = found
-            _, injected, is_agent = found
-            reason = injected.why_it_waits(runtime)
+            _, by_graph, is_agent = found
+            reason = by_graph.why_it_waits(runtime)
             if runtime is None:
                 reason = "the model is not asked in a node of a graph"
             elif guards := sorted(guards_of(name)):
@@ -111,8 +111,8 @@ class EagerRuns:
             elif is_agent:
                 reason = "it runs a graph, which belongs under the tools' node"
             if reason is None:
-                give = partial(injected.give, runtime=runtime, state=state)
-                yield name, EagerTool(tool, frozenset(injected), give)
+                give = partial(by_graph.give, runtime=runtime, state=state)
+                yield name, EagerTool(tool, by_graph.names, give)
             elif (name, reason) not in self._told:
                 self._told.add((name, reason))
                 logger.debug("The read-only tool %r does not start early: %s.", name, reason)
