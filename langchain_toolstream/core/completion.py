@@ -17,7 +17,11 @@ from langchain_toolstream.core.deltas import (
     text_of,
     whole_message,
 )
-from langchain_toolstream.core.errors import IncompleteStreamError, ServerStreamError
+from langchain_toolstream.core.errors import (
+    IncompleteStreamError,
+    ServerStreamError,
+    error_in,
+)
 from langchain_toolstream.core.events import Event, MessageFinish, ReasoningDelta, TextDelta
 from langchain_toolstream.core.strings import Halves
 
@@ -147,10 +151,8 @@ class CompletionStream:
             ServerStreamError: The chunk is an error.
             IncompleteStreamError: The chunk belongs to another answer than those before it.
         """
-        if error := chunk.get("error"):
+        if (error := error_in(chunk)) is not None:
             raise ServerStreamError.from_event(error)
-        if chunk.get("object") == "error":
-            raise ServerStreamError.from_event(chunk)
         if is_mapping(usage := chunk.get("usage")):
             self.usage = usage
         events: list[tuple[int, Event]] = []
@@ -167,6 +169,8 @@ class CompletionStream:
         choice = self._choices.get(index)
         if choice is None:
             choice = self._choices[index] = _Choice(self._assembler())
+        if error := said.get("error"):
+            raise ServerStreamError.from_event(error)
         reason = text_of(said.get("finish_reason"))
         reason = "" if reason == "null" else reason
         if isinstance(stop := said.get("stop_reason"), str | int):

@@ -119,7 +119,7 @@ class ServerStreamError(StreamInterruptedError):
     """The server reported an error after it had answered 200, or sent an event that is no JSON.
 
     vLLM sends `data: {"error": {"message", "type", "code"}}`, older releases
-    `data: {"object": "error", "message": ...}`, proxies a plain string.
+    `data: {"object": "error", "message": ...}`, FastAPI `{"detail": ...}`, proxies a plain string.
 
     Attributes:
         message: The server's words.
@@ -156,14 +156,56 @@ class ServerStreamError(StreamInterruptedError):
             error: A mapping with `message`, `type` and `code`, all optional, or anything else,
                 which is then the message.
         """
+        inner = error_in(error)
+        if inner is not None and inner is not error:
+            return cls.from_event(inner)
         if not isinstance(error, Mapping):
-            return cls(str(error))
+            return cls(shortened(str(error)))
         code, kind = error.get("code"), error.get("type")
+        words = (
+            error.get("message")
+            or error.get("detail")
+            or {
+                name: value
+                for name, value in error.items()
+                if name not in ("code", "type", "object")
+            }
+        )
         return cls(
-            str(error.get("message") or ""),
-            code=code if isinstance(code, int | str) else None,
+            shortened(str(words or "")),
+            code=code if isinstance(code, int | str) and not isinstance(code, bool) else None,
             type=kind if isinstance(kind, str) else None,
         )
+
+
+_MAX_QUOTED = 500
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that came from outside, for an error message.
+
+    Args:
+        text: Of any length.
+    """
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
+
+
+def error_in(chunk: object) -> object:
+    """The error that a chunk holds, in any of the shapes that servers send.
+
+    Args:
+        chunk: The JSON of an event, or of one of its choices.
+
+    Returns:
+        What the server says of the error, `None` where there is none.
+    """
+    if not isinstance(chunk, Mapping):
+        return None
+    if error := chunk.get("error"):
+        return error
+    if chunk.get("object") == "error" or ("detail" in chunk and "choices" not in chunk):
+        return chunk
+    return None
 
 
 class IncompleteStreamError(StreamInterruptedError):

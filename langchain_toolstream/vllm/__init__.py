@@ -15,6 +15,7 @@ from langchain_toolstream.vllm.errors import (
     VLLMPermissionDeniedError,
     VLLMRateLimitError,
     VLLMServerError,
+    VLLMStreamContextOverflowError,
     VLLMStreamError,
     VLLMTimeoutError,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "VLLMPermissionDeniedError",
     "VLLMRateLimitError",
     "VLLMServerError",
+    "VLLMStreamContextOverflowError",
     "VLLMStreamError",
     "VLLMTimeoutError",
 ]

@@ -14,6 +14,7 @@ VLLMError
 ├── VLLMServerError              (OpenAIAPIError)               5xx, or nothing of vLLM's
 │   └── VLLMOverloadedError                                     503: full, or still loading
 ├── VLLMStreamError *            (APIError, ModelAPIError)      an error inside an answer
+│   └── VLLMStreamContextOverflowError *  (ContextOverflowError)    the context is too small for it
 ├── VLLMIncompleteStreamError *  (OpenAIConnectionError)        an answer without an end
 └── VLLMEmptyOutputError         (APIError, ModelError)         nothing came of what was generated
 ```
@@ -25,6 +26,7 @@ with a star came when the answer had begun: they are `core.errors.StreamInterrup
 nothing does after.
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -153,10 +155,13 @@ class VLLMOverloadedError(VLLMServerError):
 
 
 class VLLMStreamError(VLLMError, ServerStreamError, openai.APIError, ModelAPIError):
-    """The server reported an error inside its answer, or sent what is none."""
+    """The server reported an error inside its answer, or sent something else than an answer."""
 
     code: int | str | None  # type: ignore[assignment]
     """As the server sent it; the SDK has text here."""
+
+    hint: str = ""
+    """What to do about it, where that is known."""
 
     def __init__(
         self,
@@ -170,8 +175,35 @@ class VLLMStreamError(VLLMError, ServerStreamError, openai.APIError, ModelAPIErr
         openai.APIError.__init__(self, message, request, body=None)  # type: ignore[arg-type]
         self.code = code
         self.type = type
-        if isinstance(code, int) and 400 <= code < 500 and code not in RETRIED:  # noqa: PLR2004
+        status = int(code) if isinstance(code, str) and _is_status(code) else code
+        if isinstance(status, int) and 400 <= status < 500 and status not in RETRIED:  # noqa: PLR2004
             self.is_retryable = False
+
+    def __str__(self) -> str:
+        """The server's words, then what to do."""
+        return f"{super().__str__()} {self.hint}".rstrip()
+
+
+_is_status = re.compile(r"[1-5][0-9]{2}").fullmatch
+
+
+class VLLMStreamContextOverflowError(VLLMStreamError, VLLMContextOverflowError):
+    """`VLLMContextOverflowError`, told inside the answer: `response` and `body` are `None`."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | str | None = None,
+        type: str | None = None,  # noqa: A002
+        request: "httpx2.Request | None" = None,
+    ) -> None:
+        """Take the server's words as they are."""
+        super().__init__(message, code=code, type=type, request=request)
+        self.is_retryable = False
+        self.response = None  # type: ignore[assignment]
+        self.status_code = 400
+        self.request_id = None
 
 
 class VLLMIncompleteStreamError(VLLMError, IncompleteStreamError, OpenAIConnectionError):

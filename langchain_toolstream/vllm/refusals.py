@@ -26,6 +26,7 @@ from langchain_toolstream.vllm.errors import (
     VLLMPermissionDeniedError,
     VLLMRateLimitError,
     VLLMServerError,
+    VLLMStreamContextOverflowError,
     VLLMStreamError,
     VLLMTimeoutError,
 )
@@ -43,6 +44,8 @@ Response: type[Any] = _transport.Response
 """What the SDK's client gives, of the library that the SDK uses."""
 
 _MAX_SHOWN = 500
+_MAX_READ = 4_096
+"""Characters that are looked at for those that are shown: a page of HTML has no bound."""
 
 
 def public_url(url: str) -> str:
@@ -109,11 +112,14 @@ def clear_errors(base_url: str, endpoint: str | None = None) -> Iterator[None]:
 
 
 def _of_stream(error: StreamInterruptedError, base_url: str) -> VLLMError:
-    made = (
-        VLLMStreamError(error.message, code=error.code, type=error.type)
-        if isinstance(error, ServerStreamError)
-        else VLLMIncompleteStreamError(str(error))
-    )
+    made: VLLMError
+    if not isinstance(error, ServerStreamError):
+        made = VLLMIncompleteStreamError(str(error))
+    else:
+        said = f"{error.code} {error.type} {error.message}"
+        kind = VLLMStreamContextOverflowError if is_overflow(said) else VLLMStreamError
+        made = kind(error.message, code=error.code, type=error.type)
+        made.hint = _OVERFLOW_HINT if is_overflow(said) else _hint(error.message)
     _know_request(made, base_url)
     return made
 
@@ -141,6 +147,21 @@ def not_vllm(response: "httpx2.Response", text: str, base_url: str) -> VLLMServe
     return VLLMServerError(msg, response=response, body=text)
 
 
+is_overflow = re.compile(
+    r"""
+    maximum\ (context|model|input)\ length    # vLLM, SGLang; `decoder prompt` of vLLM's engine
+    | model's\ context\ length\ is\ only      # vLLM's renderer, early in 2026
+    | max_model_len
+    | max_tokens\ must\ be\ at\ least\ 1,\ got  # vLLM: the prompt leaves no room
+    | context_length_exceeded | exceed_context_size  # OpenAI, LiteLLM; llama.cpp
+    | context\ (window|size)
+    | prompt\ is\ too\ long                   # Anthropic's words, from gateways
+    """,
+    re.VERBOSE | re.IGNORECASE,
+).search
+"""Whether a server says that the messages, or the answer, do not fit into the model's context."""
+
+
 def _of_status(error: openai.APIStatusError, base_url: str, endpoint: str | None) -> VLLMError:
     status = error.status_code
     words = _words(error)
@@ -159,11 +180,11 @@ def _of_status(error: openai.APIStatusError, base_url: str, endpoint: str | None
         else:
             hint = f"Nothing of vLLM's is at {base_url}: base_url has to end in /v1."
     elif kind is VLLMInvalidRequestError:
-        if "maximum context length" in words or "max_model_len" in words:
+        if is_overflow(f"{error.code} {error.type} {words}"):
             kind = VLLMContextOverflowError
-            hint = "Send fewer or shorter messages, or ask for fewer output tokens."
+            hint = _OVERFLOW_HINT
         else:
-            hint = next((hint for sign, hint in _HINTS if sign in words), "")
+            hint = _hint(words)
     full_stop = "" if words.endswith((".", "!", "?")) else "."
     msg = f"{endpoint or base_url} answered {status}: {words}{full_stop} {hint}".rstrip()
     made: VLLMError = kind(msg, response=error.response, body=error.body)
@@ -193,6 +214,13 @@ _HINTS_OF_KINDS: dict[type[Any], str] = {
     VLLMOverloadedError: "The server is overloaded or still loading: try again later.",
 }
 
+_OVERFLOW_HINT = "Send fewer or shorter messages, or ask for fewer output tokens."
+
+
+def _hint(words: str) -> str:
+    return next((hint for sign, hint in _HINTS if sign in words), "")
+
+
 _HINTS = (
     (
         "--enable-auto-tool-choice",
@@ -202,6 +230,14 @@ _HINTS = (
         ),
     ),
     ("--tool-call-parser", "Start vLLM with --tool-call-parser NAME, where NAME fits the model."),
+    (
+        "one backend per engine",
+        (
+            "The first constrained request since vLLM's start decided the backend. Start vLLM with "
+            """--structured-outputs-config '{"backend": "xgrammar"}' (or "guidance"), whichever """
+            "takes all of your schemas, so that no request decides."
+        ),
+    ),
     ("priority scheduling", "Start vLLM with --scheduling-policy priority, or leave priority out."),
 )
 
@@ -219,6 +255,7 @@ def _words(error: openai.APIStatusError) -> str:
 
 
 def _readable(text: str, response: "httpx2.Response") -> str:
+    text = text[:_MAX_READ]
     if _is_html(response):
         text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
     text = " ".join(text.split())

@@ -33,7 +33,7 @@ def total(record: dict[str, Any], recording: Recording, *, coalesce: bool) -> An
     reader = AnswerReader(
         tool_schemas(record["tools"], coerce=True), max_tokens=record.get("max_tokens")
     )
-    body = Body({"content-type": recording.content_type}, reader, coalesce=coalesce)
+    body = Body(reader, coalesce=coalesce)
     builder = ChunkBuilder(reader)
     chunks = []
     error = ""

@@ -16,6 +16,7 @@ from langchain_toolstream.core.errors import (
     IncompleteStreamError,
     ServerStreamError,
     StreamInterruptedError,
+    error_in,
 )
 from langchain_toolstream.core.events import (
     Event,
@@ -33,6 +34,8 @@ from langchain_toolstream.vllm.response.sse import SSEDecoder
 
 PROVIDER = "vllm"
 _DONE = b"[DONE]"
+_MAX_STRAY = 500
+"""Bytes that are kept of lines that are no part of an event."""
 
 MAX_SILENT_TOKENS = 10
 """Tokens of a choice that may say nothing.
@@ -72,6 +75,7 @@ class AnswerReader:
         self.received = 0
         self._error: StreamInterruptedError | None = None
         self._sse = SSEDecoder()
+        self._stray = b""
         self._completion = CompletionStream(schemas, max_tokens=max_tokens, passed=passed)
         self._events: dict[int, list[Event]] = {}
         self._details = Details()
@@ -100,6 +104,11 @@ class AnswerReader:
         each: list[list[tuple[int, Event]]] = []
         try:
             for name, payload in self._sse.feed(data):
+                if name is None:
+                    self._feed_line(payload)
+                    continue
+                if _is_heartbeat(name, payload):
+                    continue
                 self.received += 1
                 self.done = self.done or payload.strip() == _DONE
                 if self.done:
@@ -112,10 +121,18 @@ class AnswerReader:
         return each
 
     def _feed_event(self, name: str, payload: bytes) -> list[tuple[int, Event]]:
-        chunk = _object(payload)
-        if name == "error" and "error" not in chunk:
-            raise ServerStreamError.from_event(chunk)
-        return self._feed_chunk(chunk)
+        if name == "error":
+            raise ServerStreamError.from_event(_said(payload))
+        return self._feed_chunk(_object(payload))
+
+    def _feed_line(self, line: bytes) -> None:
+        """Take a line that is no field of an event: an error, where the answer has no end yet."""
+        is_error = line.startswith(b"error:")
+        said = _said(line.removeprefix(b"error:"))
+        if (is_error or error_in(said) is not None) and not self._completion.finish_reasons:
+            raise ServerStreamError.from_event(said)
+        if len(self._stray) < _MAX_STRAY:
+            self._stray += line[: _MAX_STRAY - len(self._stray)].strip() + b"\n"
 
     def feed_body(self, body: bytes) -> list[tuple[int, Event]]:
         """Take a whole answer that is not streamed.
@@ -143,7 +160,12 @@ class AnswerReader:
         """
         if self._error is not None:
             raise self._error
-        events = self._keep(self._completion.close())
+        try:
+            events = self._keep(self._completion.close())
+        except IncompleteStreamError as error:
+            if stray := self._stray.strip():
+                raise ServerStreamError(stray.decode(errors="replace")) from error
+            raise
         if 0 not in self._events:
             msg = f"The answer has no choice 0, which is the one that is read: {[*self._events]}."
             raise IncompleteStreamError(msg)
@@ -267,6 +289,24 @@ def _unconfirmed(event: Event, reason: str) -> Event:
 
 def _finish(events: list[Event]) -> MessageFinish | None:
     return next((event for event in events if isinstance(event, MessageFinish)), None)
+
+
+def _is_heartbeat(name: str, payload: bytes) -> bool:
+    """Whether an event only says that the server is there: no data, or text under a name."""
+    if not payload or payload.isspace():
+        return name != "error"
+    if name in ("message", "error"):
+        return False
+    payload = payload.lstrip()
+    return not payload.startswith(b"{") and not payload.startswith(_DONE)
+
+
+def _said(payload: bytes) -> Any:
+    """What an error says: JSON where it is JSON, else the text."""
+    try:
+        return _object(payload)
+    except ServerStreamError:
+        return payload.decode(errors="replace").strip()
 
 
 def _object(payload: bytes) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """The body of an answer, and what is told together of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from langchain_toolstream.core.errors import ServerStreamError
 from langchain_toolstream.core.events import (
     Event,
     ReasoningDelta,
@@ -12,28 +13,29 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.vllm.refusals import not_vllm
 from langchain_toolstream.vllm.response.answer import AnswerReader
-from langchain_toolstream.vllm.response.sse import MAX_EVENT_SIZE
+from langchain_toolstream.vllm.response.sse import BOM, MAX_EVENT_SIZE
+
+_SHOWN = 1024
+"""Bytes of a body that are kept to be shown, until something of vLLM's came."""
 
 
 class Body:
     """The body of an HTTP answer, which should be an event stream.
 
-    A server that does not stream answers with JSON. Anything else is not vLLM's, even if it comes
-    with status 200, and its beginning is kept to be shown.
+    Its first bytes say what it is, since proxies label event streams as JSON and the reverse. A
+    server that does not stream answers with a JSON object. Anything else is not vLLM's, even if it
+    comes with status 200, and its beginning is kept to be shown.
 
     Args:
-        headers: Of the answer.
         reader: What reads its events.
         coalesce: Whether what comes together is told together.
     """
 
-    def __init__(self, headers: Mapping[str, str], reader: AnswerReader, *, coalesce: bool) -> None:
-        """Look at what the answer says it is."""
-        kind = headers.get("content-type", "")
+    def __init__(self, reader: AnswerReader, *, coalesce: bool) -> None:
+        """Start before the first byte."""
         self._reader = reader
         self._coalesce = coalesce
-        self._is_json = "json" in kind
-        self._keeps = MAX_EVENT_SIZE if self._is_json else 0 if "event-stream" in kind else 1024
+        self._is_json: bool | None = None  # until the first byte that is not blank
         self._kept: list[bytes] = []
         self._size = 0
 
@@ -46,9 +48,12 @@ class Body:
         Returns:
             What became known, by each of the server's events or by all of them together.
         """
-        if self._size < self._keeps:
-            self._kept.append(data)
-            self._size += len(data)
+        if self._is_json or (not self._reader.begun and self._size < _SHOWN):
+            self._keep(data)
+        if self._is_json is None:
+            start = b"".join(self._kept).removeprefix(BOM).lstrip()
+            if not BOM.startswith(start):
+                self._is_json = start.startswith(b"{")
         if self._is_json:
             return []
         if not self._coalesce:
@@ -57,6 +62,13 @@ class Body:
         if len(events) > 1:
             events = _joined(events)
         return [events] if events else []
+
+    def _keep(self, data: bytes) -> None:
+        self._kept.append(data)
+        self._size += len(data)
+        if self._size > MAX_EVENT_SIZE:
+            msg = f"it sent an answer of more than {MAX_EVENT_SIZE:,} bytes in one piece of JSON"
+            raise ServerStreamError(msg)
 
     def close(self, response: Any, base_url: str) -> list[tuple[int, Event]]:
         """Say that the body ended.
@@ -71,7 +83,8 @@ class Body:
         """
         kept = b"".join(self._kept)
         events = self._reader.feed_body(kept) if self._is_json and kept else []
-        if kept and not self._reader.begun:
+        labelled = "event-stream" in response.headers.get("content-type", "")
+        if kept and not labelled and not self._reader.begun:
             raise not_vllm(response, kept.decode(errors="replace"), base_url)
         return events + self._reader.close()
 

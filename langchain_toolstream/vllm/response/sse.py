@@ -9,14 +9,17 @@ from langchain_toolstream.core.errors import ServerStreamError
 MAX_EVENT_SIZE = 64 * 1024 * 1024
 """Bytes of one event. 10 MB of arguments, escaped twice, still fit."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _LF = 10
+_UNUSED_FIELDS = (b"", b"id", b"retry")  # the first is a comment
 
 
 class SSEDecoder:
     r"""Decode a stream of server-sent events, cut into reads anywhere.
 
     An event that the stream does not end with a blank line is not an event, as the standard says.
+    A line that is no field of the standard's is given by itself, since some servers write their
+    errors so: `error: {...}`, a line of JSON, a page of HTML.
 
     Example:
         ```python
@@ -37,14 +40,15 @@ class SSEDecoder:
         self._first_line = True
         self._after_cr = False
 
-    def feed(self, data: bytes) -> list[tuple[str, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[str | None, bytes]]:
         """Take the next bytes.
 
         Args:
             data: Any number of bytes.
 
         Returns:
-            The events that became complete: name (`message` where none was given) and data.
+            The events that became complete: name (`message` where none was given) and data. A line
+            that is no field has no name.
 
         Raises:
             ServerStreamError: An event is larger than `MAX_EVENT_SIZE`.
@@ -57,7 +61,7 @@ class SSEDecoder:
         if b"\r" in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        events: list[tuple[str, bytes]] = []
+        events: list[tuple[str | None, bytes]] = []
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._count(len(line))
@@ -75,10 +79,10 @@ class SSEDecoder:
             msg = f"it sent an event of more than {MAX_EVENT_SIZE:,} bytes"
             raise ServerStreamError(msg)
 
-    def _end_line(self, line: bytes, events: list[tuple[str, bytes]]) -> None:
+    def _end_line(self, line: bytes, events: list[tuple[str | None, bytes]]) -> None:
         if self._first_line:
             self._first_line = False
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         if not line:
             if self._data:
                 events.append((self._event, b"\n".join(self._data)))
@@ -92,3 +96,5 @@ class SSEDecoder:
             self._data.append(value)
         elif name == b"event":
             self._event = value.decode(errors="replace") or "message"
+        elif name not in _UNUSED_FIELDS:
+            events.append((None, line))

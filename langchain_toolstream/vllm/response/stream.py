@@ -54,7 +54,7 @@ class AnswerStream:
             self.payload["model"] = self.payload["model"] or find_model()
             with client.with_streaming_response.create(**self.payload) as answer:
                 response = answer.http_response
-                body = self._body(response)
+                body = self._body()
                 with (
                     self._idle_timeout(response),
                     closing(reads(response, silence=self.silence)) as pieces,
@@ -76,7 +76,7 @@ class AnswerStream:
                 **self.payload, extra_headers=headers
             ) as answer:
                 response = answer.http_response
-                body = self._body(response)
+                body = self._body()
                 with self._idle_timeout(response):
                     async with ReadAhead(areads(response), silence=self.silence) as ahead:
                         while data := await ahead.take():
@@ -89,8 +89,8 @@ class AnswerStream:
                                 ahead.heard()
                 yield body.close(response, self.base_url)
 
-    def _body(self, response: Any) -> Body:
-        return Body(response.headers, self.reader, coalesce=self.coalesce)
+    def _body(self) -> Body:
+        return Body(self.reader, coalesce=self.coalesce)
 
     def _idle_timeout(self, response: Any) -> Any:
         return idle_timeout(response, self.reader, self.payload["model"], self.silence)

@@ -26,7 +26,7 @@ _MORE = "Raise max_tokens, or ask for less."
 _MANY = 20
 _BLANKS = (
     "The model wrote white space without end, which JSON allows: start vLLM with "
-    """--structured-outputs-config '{"disable_any_whitespace": true}'."""
+    """--structured-outputs-config '{"backend": "xgrammar", "disable_any_whitespace": true}'."""
 )
 
 

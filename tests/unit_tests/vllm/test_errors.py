@@ -18,6 +18,7 @@ from langchain_toolstream.core.errors import (
 )
 from langchain_toolstream.vllm import (
     VLLMConnectionError,
+    VLLMContextOverflowError,
     VLLMEmptyOutputError,
     VLLMIdleTimeoutError,
     VLLMIncompleteStreamError,
@@ -121,6 +122,134 @@ async def test_an_error_in_an_answer_keeps_what_the_server_said(read: Read) -> N
     assert (error.message, error.type, error.code) == ("too many values", "BadRequestError", 400)
     assert str(error) == "The server broke off its answer (400, BadRequestError): too many values"
     assert not error.is_retryable, "it would say 400 again"
+
+
+OVERFLOWS = [
+    "This model's maximum context length is 2048 tokens. However, you requested 9000.",
+    "You passed 99073 input tokens. However, the model's context length is only 131072 tokens.",
+    "You passed 700000 input characters, resulting in a maximum input length of 4096 tokens.",
+    "max_tokens must be at least 1, got -7584.",
+    "The decoder prompt (length 9000) is longer than the maximum model length of 2048.",
+    "litellm.ContextWindowExceededError: prompt is too long: 9000 tokens > 2048 maximum",
+    "max_model_len is 2048",
+]
+
+
+@reads
+@pytest.mark.parametrize("words", OVERFLOWS)
+@pytest.mark.parametrize("inside", [False, True])
+async def test_too_long_for_the_context_in_every_wording(
+    read: Read,
+    words: str,
+    inside: bool,  # noqa: FBT001
+) -> None:
+    said = {"error": {"message": words, "type": "BadRequestError", "code": 400}}
+    server = MockedServer(
+        lambda _: streamed(event(said)) if inside else httpx2.Response(400, json=said)
+    )
+    with pytest.raises(VLLMContextOverflowError, match="Send fewer") as raised:
+        await read(server.llm())
+    assert isinstance(raised.value, core.ContextOverflowError)
+    assert isinstance(raised.value, VLLMStreamError) is inside
+    assert not raised.value.is_retryable
+    assert words in str(pickle.loads(pickle.dumps(raised.value)))  # noqa: S301
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_a_code_says_that_the_context_is_too_small(inside: bool) -> None:  # noqa: FBT001
+    said = {"error": {"message": "No.", "code": "context_length_exceeded"}}
+    server = MockedServer(
+        lambda _: streamed(event(said)) if inside else httpx2.Response(400, json=said)
+    )
+    with pytest.raises(VLLMContextOverflowError):
+        server.llm().invoke("go")
+
+
+@pytest.mark.parametrize(
+    ("code", "may_pass"),
+    [(400, False), ("400", False), ("422", False), ("429", True), (503, True), ("503", True),
+     ("rate_limit_exceeded", True), ("4000", True), ("٤٠٠", True), (None, True)],
+)  # fmt: skip
+def test_a_code_as_text_counts_as_the_number(code: Any, may_pass: bool) -> None:  # noqa: FBT001
+    server = MockedServer(lambda _: streamed(event({"error": {"message": "bad", "code": code}})))
+    with pytest.raises(VLLMStreamError) as raised:
+        server.llm().invoke("go")
+    assert raised.value.is_retryable is may_pass
+
+
+# An error in the shapes in which servers, gateways and frameworks write one, after an answer began.
+SAID: dict[str, bytes] = {
+    "an event named error": b"event: error\ndata: out of luck\n\n",
+    "an event named error, as JSON": b'event: error\ndata: {"detail": "out of luck"}\n\n',
+    "an empty error": b'event: error\ndata: {"error": {"message": "out of luck"}}\n\n',
+    "a field of its own": b'error: {"code": 500, "message": "out of luck"}\n\n',
+    "a field of its own, as text": b"error: out of luck\n\n",
+    "a line of JSON": b'{"error": {"message": "out of luck", "code": 500}}\n',
+    "a line of JSON, FastAPI's": b'{"detail": "out of luck"}\n',
+    "a line of JSON, vLLM's older": b'{"object": "error", "message": "out of luck"}\n',
+    "a page": b"<html><body><h1>502 out of luck</h1></body></html>\n",
+    "a line of text": b"upstream connect error: out of luck\n",
+    "detail": event({"detail": "out of luck"}),
+    "detail of a validation": event({"detail": [{"loc": ["body"], "msg": "out of luck"}]}),
+    "text": event({"error": "out of luck"}),
+    "other words": event({"error": {"reason": "out of luck"}}),
+    "inside a choice": event(
+        {"choices": [{"index": 0, "delta": {}, "error": {"message": "out of luck"}}]}
+    ),
+}
+
+
+@reads
+@pytest.mark.parametrize("name", SAID)
+async def test_an_error_in_any_shape_is_raised_in_the_servers_words(read: Read, name: str) -> None:
+    server = MockedServer(lambda _: streamed(BEGUN, SAID[name]))
+    with pytest.raises(VLLMStreamError, match="out of luck") as raised:
+        await read(server.llm())
+    assert raised.value.partial_message.content == "See: "
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SAID if not SAID[name].startswith((b"<", b"up"))]
+)
+def test_an_error_is_raised_though_the_connection_then_breaks(name: str) -> None:
+    lost = httpx2.RemoteProtocolError("peer closed connection")
+    server = MockedServer(lambda _: streamed(BEGUN, SAID[name], error=lost))
+    with pytest.raises(VLLMStreamError, match="out of luck"):
+        server.llm().invoke("go")
+
+
+@pytest.mark.parametrize("name", ["a field of its own", "a line of JSON", "a page"])
+def test_a_line_beside_a_whole_answer_does_not_lose_it(name: str) -> None:
+    """As `ChatOpenAI`, which skips such lines: the answer has its end."""
+    server = MockedServer(lambda _: streamed(GOOD.removesuffix(DONE), SAID[name], DONE))
+    assert server.llm().invoke("go").content == "Hi"
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, {"a": "x" * 100_000}])
+def test_of_long_words_the_beginning_is_shown(text: Any) -> None:
+    for said in (event({"error": text}), b"error: " + str(text).encode() + b"\n\n"):
+        server = MockedServer(lambda _, said=said: streamed(BEGUN, said))
+        with pytest.raises(VLLMStreamError) as raised:
+            server.llm().invoke("go")
+        assert len(str(raised.value)) < 700
+
+
+def test_a_page_of_tags_is_read_in_bounded_time() -> None:
+    """A page of which every tag begins a script once took minutes."""
+    page = httpx2.Response(502, html="<script" * 200_000)
+    server = MockedServer(lambda _: page)
+    with pytest.raises(VLLMServerError, match="502"):
+        server.llm().invoke("go")
+
+
+def test_two_grammar_backends_in_one_engine_are_explained() -> None:
+    words = (
+        "Structured output processing only supports one backend per engine. The engine is already "
+        "using 'guidance', but this request resolved to 'xgrammar'."
+    )
+    server = MockedServer(lambda _: streamed(event({"error": {"message": words, "code": 400}})))
+    with pytest.raises(VLLMStreamError, match="--structured-outputs-config"):
+        server.llm().invoke("go")
 
 
 # Empty answers.

@@ -611,7 +611,7 @@ class TestInterruption:
 
     @pytest.mark.parametrize(
         "data",
-        [b"data: \n\n", b"data: {\n\n", b"data: [1]\n\n", b"data: 5\n\n", b"data: \xff\xfe\n\n"],
+        [b"data: {\n\n", b"data: [1]\n\n", b"data: 5\n\n", b"data: \xff\xfe\n\n"],
     )
     def test_what_is_no_event_of_vllm_is_raised(self, data: bytes) -> None:
         reader = AnswerReader(None)

@@ -6,6 +6,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
+from tests.unit_tests.vllm.mocked import Body as Pieces
+from tests.unit_tests.vllm.mocked import MockedServer, streamed
 from tests.unit_tests.vllm.response.test_answer import (
     CALLS,
     END,
@@ -26,9 +29,7 @@ from tests.unit_tests.vllm.response.test_answer import (
     now,
     search,
 )
-from tests.unit_tests.vllm.wire import body, chunk, part
-
-EVENTS = {"content-type": "text/event-stream; charset=utf-8"}
+from tests.unit_tests.vllm.wire import DONE, body, chunk, part
 
 MIXED = body(
     chunk(role="assistant", content=""),
@@ -47,7 +48,7 @@ MIXED = body(
 
 def batches(pieces: Iterable[bytes], *, coalesce: bool) -> Iterator[tuple[AnswerReader, list[Any]]]:
     reader = AnswerReader(TOOLS)
-    answer = Body(EVENTS, reader, coalesce=coalesce)
+    answer = Body(reader, coalesce=coalesce)
     for piece in pieces:
         for events in answer.feed(piece):
             yield reader, events
@@ -188,11 +189,72 @@ def test_joined_deltas_keep_their_choice() -> None:
     wire = body(
         chunk(content="a", choice=0), chunk(content="b", choice=1), chunk(content="c", choice=1)
     )
-    (events,) = Body(EVENTS, AnswerReader(None), coalesce=True).feed(wire)
+    (events,) = Body(AnswerReader(None), coalesce=True).feed(wire)
     assert events == [(0, TextDelta(text="a")), (1, TextDelta(text="bc"))]
 
 
 def test_what_is_no_delta_stays() -> None:
     wire = body(chunk(part("{", id="a", name="f"), part("1", index=1, id="b", name="g")))
-    (events,) = Body(EVENTS, AnswerReader(None), coalesce=True).feed(wire)
+    (events,) = Body(AnswerReader(None), coalesce=True).feed(wire)
     assert [type(event) for _, event in events] == [ToolCallStart, ToolCallDelta, ToolCallStart]
+
+
+# What a body is, its first bytes say.
+
+HELLO = body(chunk(role="assistant", content=""), chunk(content="Hello"), END)
+WHOLE = json.dumps(
+    {"choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}]}
+).encode()
+LABELS = ["text/event-stream", "application/json", "application/json; charset=utf-8", "text/plain"]
+
+
+@pytest.mark.parametrize("label", [*LABELS, None])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"\n", b": hello\n\n", b"  \r\n"])
+@pytest.mark.parametrize("answer", [HELLO, WHOLE])
+def test_the_label_does_not_matter(label: str | None, start: bytes, answer: bytes) -> None:
+    if start.startswith(b":") and answer is WHOLE:
+        pytest.skip("JSON has no comments")
+    headers = {} if label is None else {"content-type": label}
+    for pieces in ([start + answer], [bytes([one]) for one in start + answer]):
+        server = MockedServer(
+            lambda _, pieces=pieces: httpx2.Response(200, headers=headers, stream=Pieces(*pieces))
+        )
+        assert server.llm().invoke("go").content == "Hello"
+        assert "".join(one.text for one in server.llm().stream("go")) == "Hello"
+
+
+def test_a_whole_answer_as_the_one_event_of_a_stream() -> None:
+    server = MockedServer(lambda _: streamed(b"data: " + WHOLE + b"\n\n", DONE))
+    assert server.llm().invoke("go").content == "Hello"
+    assert "".join(one.text for one in server.llm().stream("go")) == "Hello"
+
+
+HEARTBEATS = [
+    b": ping\n\n",
+    b"data:\n\n",
+    b"data: \n\n",
+    b"data:\n\r\ndata:\n\n",
+    b"event: ping\ndata:\n\n",
+    b"event: ping\ndata: {}\n\n",
+    b"event: ping\ndata: keep-alive\n\n",
+    b"event: keepalive\ndata: 17\n\n",
+    b"event: ping\ndata: [1, 2]\n\n",
+    b"event: ping\n\n",
+]
+
+
+@pytest.mark.parametrize("beat", HEARTBEATS)
+@pytest.mark.parametrize("place", range(4))
+def test_a_heartbeat_is_nothing_wherever_it_comes(beat: bytes, place: int) -> None:
+    parts = [body(one, done=False) for one in (chunk(role="assistant"), chunk(content="Hi"), END)]
+    parts.insert(place, beat)
+    server = MockedServer(lambda _: streamed(*parts, DONE))
+    assert server.llm().invoke("go").content == "Hi"
+    assert "".join(one.text for one in server.llm().stream("go")) == "Hi"
+
+
+@pytest.mark.parametrize("name", ["", "event: message\n", "event: completion\n"])
+def test_an_event_under_another_name_may_hold_a_chunk(name: str) -> None:
+    parts = [name.encode() + body(one, done=False) for one in (chunk(content="Hi"), END)]
+    server = MockedServer(lambda _: streamed(*parts, name.encode() + DONE))
+    assert server.llm().invoke("go").content == "Hi"

@@ -20,7 +20,7 @@ BOM = b"\xef\xbb\xbf"
 
 def decode(pieces: Iterable[bytes]) -> Events:
     decoder = SSEDecoder()
-    return [event for piece in pieces for event in decoder.feed(piece)]
+    return [event for piece in pieces for event in decoder.feed(piece) if event[0] is not None]
 
 
 def every_way(data: bytes) -> Events:
@@ -198,3 +198,11 @@ def test_time_is_linear(stream: Callable[[int], list[bytes]]) -> None:
         return lambda: decode(pieces)
 
     assert growth(run, 5_000) < 6
+
+
+@pytest.mark.parametrize("line", [b"error: x", b"{", b"<html>", b"oops", b"Data: 1", b"data : 1"])
+def test_a_line_that_is_no_field_comes_by_itself(line: bytes) -> None:
+    for pieces in chunkings(b"data: 1\n\nid: 1\nretry: 2\n: x\n" + line + b"\ndata: 2\n\n"):
+        decoder = SSEDecoder()
+        events = [event for piece in pieces for event in decoder.feed(piece)]
+        assert events == [("message", b"1"), (None, line), ("message", b"2")]
