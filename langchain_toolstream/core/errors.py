@@ -162,15 +162,8 @@ class ServerStreamError(StreamInterruptedError):
         if not isinstance(error, Mapping):
             return cls(shortened(str(error)))
         code, kind = error.get("code"), error.get("type")
-        words = (
-            error.get("message")
-            or error.get("detail")
-            or {
-                name: value
-                for name, value in error.items()
-                if name not in ("code", "type", "object")
-            }
-        )
+        others = {name: said for name, said in error.items() if said and name not in _NO_WORDS}
+        words = error.get("message") or error.get("detail") or others
         return cls(
             shortened(str(words or "")),
             code=code if isinstance(code, int | str) and not isinstance(code, bool) else None,
@@ -179,6 +172,7 @@ class ServerStreamError(StreamInterruptedError):
 
 
 _MAX_QUOTED = 500
+_NO_WORDS = ("code", "type", "object")
 
 
 def shortened(text: str) -> str:

@@ -29,7 +29,7 @@ EVENTS, JSON = "text/event-stream", "application/json"
 def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
     """Take the whole road that an answer takes, and hold what is true of every answer."""
     reader = AnswerReader(TOOLS, max_tokens=10)
-    answer = Body({"content-type": kind}, reader, coalesce=True)
+    answer = Body(reader, coalesce=True)
     builder = ChunkBuilder(reader)
     chunks: list[AIMessageChunk] = []
 
@@ -43,7 +43,9 @@ def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
             if reader.done:
                 break
         response = SimpleNamespace(
-            headers={}, status_code=200, request=SimpleNamespace(method="POST", url="")
+            headers={"content-type": kind},
+            status_code=200,
+            request=SimpleNamespace(method="POST", url=""),
         )
         take(answer.close(response, "http://server/v1"))
     except StreamInterruptedError as error:
