@@ -11,6 +11,7 @@ from collections.abc import (
     Iterator,
 )
 from inspect import isawaitable
+from threading import Thread
 from typing import Any, Self, overload
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -33,8 +34,8 @@ class ToolEvents(AsyncIterator[ToolEvent], Iterator[ToolEvent]):
     def __init__(self, events: AsyncGenerator[ToolEvent]) -> None:
         """Use `tool_events`."""
         self._events = events
-        self._runner: asyncio.Runner | None = None
-        self._ended = False
+        # A generator, for what is dropped is closed: whoever leaves a `for` ends the run.
+        self._in_sync = _run(events)
 
     def __aiter__(self) -> Self:
         """Return itself."""
@@ -58,31 +59,36 @@ class ToolEvents(AsyncIterator[ToolEvent], Iterator[ToolEvent]):
         Raises:
             RuntimeError: An event loop runs in this thread.
         """
-        if self._ended:
-            raise StopIteration
-        if self._runner is None:
-            _refuse_in_loop()
-            self._runner = asyncio.Runner()
-        try:
-            event: ToolEvent = self._runner.run(self._next())
-        except BaseException:
-            self.close()
-            raise
-        if event is _NOTHING:
-            self.close()
-            raise StopIteration
-        return event
+        _refuse_in_loop()
+        return next(self._in_sync)
 
     def close(self) -> None:
         """End a run that is read by `for`."""
-        self._ended = True
-        if self._runner is not None:
-            runner, self._runner = self._runner, None
-            with runner:
-                runner.run(self.aclose())
+        self._in_sync.close()
 
-    async def _next(self) -> Any:
-        return await anext(self._events, _NOTHING)
+
+def _run(events: AsyncGenerator[ToolEvent]) -> Generator[ToolEvent]:
+    """Read events in an event loop of their own."""
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    try:
+        while (event := runner.run(_next(events))) is not _NOTHING:
+            yield event
+    finally:
+        if _in_loop():  # it was dropped there, by whoever collects the garbage
+            leaving = Thread(target=_leave, args=(runner, events))
+            leaving.start()
+            leaving.join()
+        else:
+            _leave(runner, events)
+
+
+def _leave(runner: asyncio.Runner, events: AsyncGenerator[ToolEvent]) -> None:
+    with runner:
+        runner.run(events.aclose())
+
+
+async def _next(events: AsyncGenerator[ToolEvent]) -> Any:
+    return await anext(events, _NOTHING)
 
 
 @overload
@@ -237,10 +243,15 @@ def _kind(source: object) -> str:
     return type(source).__name__
 
 
-def _refuse_in_loop() -> None:
+def _in_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    msg = "An event loop runs in this thread, so read the events with `async for`."
-    raise RuntimeError(msg)
+        return False
+    return True
+
+
+def _refuse_in_loop() -> None:
+    if _in_loop():
+        msg = "An event loop runs in this thread, so read the events with `async for`."
+        raise RuntimeError(msg)
