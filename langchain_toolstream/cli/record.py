@@ -1,13 +1,13 @@
 """What the wire carried, kept while it is read."""
 
 import importlib
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 
+from langchain_toolstream.json_values import read_json
 from langchain_toolstream.testing import Recording
 from langchain_toolstream.vllm.refusals import Response
 
@@ -64,7 +64,7 @@ class Recorder:
 
     async def _asked(self, request: Any) -> None:
         if request.url.path.endswith(_CHAT):
-            self._request = json.loads(request.content)
+            self._request = read_json(request.content)
             self._started = time.monotonic()
 
     async def _answered(self, response: Any) -> None:

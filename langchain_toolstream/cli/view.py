@@ -22,7 +22,7 @@ from langchain_toolstream.core.events import (
     ToolProgress,
     ToolStart,
 )
-from langchain_toolstream.frontend.jsonable import bounded, to_json
+from langchain_toolstream.json_values import bounded, to_json
 
 Kind = Literal["live", "plain", "json"]
 """How a run is shown."""
@@ -123,7 +123,7 @@ class _Lines:
             case ToolStart():
                 yield "started", self._call(event)
             case ToolProgress():
-                yield "progress", f"{event.name}: {event.data}"
+                yield "progress", f"{event.name}: {_shown(event.data)}"
             case ToolFinish():
                 yield "finished", self._call(event)
                 yield "message", _message(event)
@@ -195,7 +195,11 @@ class _Table:
                 row = self._row(event.run_id, event.id, event.name)
                 if not (event.type == "tool-call-ready" and row.started):
                     row.state = _CALL_STATES[event.type]
-                row.message = event.error if isinstance(event, ToolCallInvalid) else row.message
+                row.message = (
+                    _cut(event.error, _MAX_CELL)
+                    if isinstance(event, ToolCallInvalid)
+                    else row.message
+                )
             case ToolStart() | ToolProgress() | ToolFinish() | ToolError():
                 self._show_tool(event, self._row(event.run_id, event.id, event.name), at)
             case _:
@@ -209,12 +213,12 @@ class _Table:
                 row.started = True
                 row.state = "[yellow]running[/yellow]"
             case ToolProgress():
-                row.message = str(event.data)
+                row.message = _cut(_shown(event.data), _MAX_CELL)
             case ToolFinish():
                 row.state = f"[green]finished {at:.2f} s[/green]"
-                row.message = _message(event)
+                row.message = _cut(_message(event), _MAX_CELL)
             case ToolError():
-                row.state, row.message = "[red]failed[/red]", event.error
+                row.state, row.message = "[red]failed[/red]", _cut(event.error, _MAX_CELL)
 
     def _row(self, run_id: str, call_id: str, name: str) -> _Row:
         return self._rows.setdefault((run_id, call_id), _Row(name))
@@ -250,5 +254,11 @@ def _cut(text: str, width: int) -> str:
 
 def _message(event: ToolFinish) -> str:
     artifact = event.artifact
-    shown = "" if artifact is None else f"  artifact: {artifact!r}"
-    return f"{event.content}{_cut(shown, _MAX_ARTIFACT)}"
+    shown = "" if artifact is None else f"  artifact: {_shown(artifact)}"
+    return f"{_shown(event.content)}{_cut(shown, _MAX_ARTIFACT)}"
+
+
+def _shown(value: Any) -> str:
+    """A text as it is, anything else as JSON."""
+    plain = bounded(value)
+    return plain if isinstance(plain, str) else to_json(plain)

@@ -1,6 +1,7 @@
 """Events as those of AG-UI, the Agent User Interaction Protocol."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,8 +16,8 @@ from langchain_toolstream.core.events import (
     ToolFinish,
     ToolStart,
 )
-from langchain_toolstream.frontend.jsonable import bounded, to_json
 from langchain_toolstream.frontend.write import Call, ProtocolWriter, write
+from langchain_toolstream.json_values import bounded, to_json, without_halves
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent, TokenUsage
@@ -98,6 +99,9 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
         self._open_subagents: set[str] = set()
         self._usage: list[TokenUsage] = []
 
+    def feed(self, event: ToolEvent) -> Iterator["BaseEvent"]:
+        return super().feed(_without_halves(event))
+
     def open(self) -> Iterator["BaseEvent"]:
         yield self._ag.RunStartedEvent(thread_id=self._thread_id, run_id=self._run_id)
 
@@ -110,7 +114,7 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
         )
 
     def fail(self, error: str) -> Iterator["BaseEvent"]:
-        yield self._ag.RunErrorEvent(message=error)
+        yield self._ag.RunErrorEvent(message=without_halves(error))
 
     # Messages.
 
@@ -196,7 +200,7 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
 
     def _begin_tool(self, call: Call, event: ToolStart) -> Iterator["BaseEvent"]:
         self._running[event.id] = call
-        yield self._custom("tool-start", call, args=event.args)
+        yield self._custom("tool-start", call, args=bounded(event.args))
 
     def _progress(self, call: Call, data: Any) -> Iterator["BaseEvent"]:
         yield self._custom("tool-progress", call, data=bounded(data))
@@ -206,7 +210,8 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
         if event.artifact is not None:
             yield self._custom("tool-artifact", call, artifact=bounded(event.artifact))
         content = bounded(event.content)
-        yield self._result(call, content if isinstance(content, str) else to_json(content))
+        text = content if isinstance(content, str) else to_json(content)
+        yield self._result(call, without_halves(text))
 
     def _failure(self, call: Call, error: str) -> Iterator["BaseEvent"]:
         yield from self._end_subagent(call.id, error)
@@ -222,7 +227,7 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
         )
 
     def _custom(self, name: str, call: Call, **said: Any) -> "BaseEvent":
-        value = {"toolCallId": call.id, "name": call.name, **said}
+        value = without_halves({"toolCallId": call.id, "name": call.name, **said})
         return self._ag.CustomEvent(name=name, value=value, **self._who(call.run_id))
 
     # Subagents.
@@ -238,3 +243,14 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
                 yield self._ag.SubagentFinishedEvent(subagent_run_id=call_id)
             else:
                 yield self._ag.SubagentErrorEvent(subagent_run_id=call_id, message=error)
+
+
+def _without_halves(event: ToolEvent) -> ToolEvent:
+    """AG-UI's models take no half characters, in whatever field."""
+    texts = ((one.name, getattr(event, one.name)) for one in fields(event))
+    changed = {
+        name: whole
+        for name, text in texts
+        if isinstance(text, str) and (whole := without_halves(text)) is not text
+    }
+    return replace(event, **changed) if changed else event

@@ -16,8 +16,8 @@ from langchain_toolstream.core.events import (
     ToolFinish,
     ToolStart,
 )
-from langchain_toolstream.frontend.jsonable import bounded, to_json
 from langchain_toolstream.frontend.write import Call, ProtocolWriter, write
+from langchain_toolstream.json_values import bounded, to_json
 
 AI_SDK_HEADERS: Mapping[str, str] = {
     "cache-control": "no-cache",
@@ -152,7 +152,8 @@ class _UIMessages(ProtocolWriter[bytes]):
         yield _chunk("tool-input-delta", toolCallId=call.id, inputTextDelta=piece)
 
     def _input(self, call: Call, args: dict[str, Any]) -> Iterator[bytes]:
-        yield _chunk("tool-input-available", toolCallId=call.id, toolName=call.name, input=args)
+        said = {"toolCallId": call.id, "toolName": call.name, "input": bounded(args)}
+        yield _chunk("tool-input-available", **said)
 
     def _invalid(self, call: Call, event: ToolCallInvalid) -> Iterator[bytes]:
         if call.written:

@@ -5,8 +5,8 @@ from dataclasses import fields
 from typing import Any
 
 from langchain_toolstream.core.events import MessageError, ToolError, ToolEvent
-from langchain_toolstream.frontend.jsonable import bounded, to_json
 from langchain_toolstream.frontend.write import HIDDEN, write
+from langchain_toolstream.json_values import bounded, to_json
 
 
 def to_sse(events: AsyncIterable[ToolEvent], *, show_errors: bool = False) -> AsyncGenerator[bytes]:
@@ -59,10 +59,11 @@ class _SSE:
         return []
 
     def feed(self, event: ToolEvent) -> list[bytes]:
-        said = {one.name: getattr(event, one.name) for one in fields(event)}
-        for name in ("artifact", "content", "data", "value"):
-            if name in said:
-                said[name] = bounded(said[name])
+        said = {
+            one.name: value if type(value) is str else bounded(value)
+            for one in fields(event)
+            for value in (getattr(event, one.name),)
+        }
         if isinstance(event, MessageError | ToolError) and not self._show_errors:
             said["error"] = HIDDEN
         return [self._event(said)]

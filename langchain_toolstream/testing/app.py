@@ -6,24 +6,30 @@ Reading a request and finding its answer needs no waiting but for the body; send
 
 import asyncio
 import hashlib
-import json
 import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from langchain_toolstream.json_values import InvalidJSONError, read_json
 from langchain_toolstream.testing.journal import Journal, ReceivedRequest
 from langchain_toolstream.testing.match import Matcher
 from langchain_toolstream.testing.pace import Pace
 from langchain_toolstream.testing.recording import Recording
 from langchain_toolstream.testing.replay import Replay
 
+MAX_BODY = 64_000_000
+"""Bytes of a request, pictures included."""
+
+_TOO_LARGE = f"The body is larger than {MAX_BODY} bytes."
+_OWN_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 _MAX_MODEL_LEN = 2048
 _NO_TOKENIZER = (
     "This server replays recordings and has no tokenizer, so there is no {path}: ask a real vLLM."
@@ -66,8 +72,11 @@ class ReplayApp:
         started = asyncio.get_running_loop().time()
         request = Request(scope, receive)
         try:
-            text = await request.body()
+            text = await _read(request)
         except ClientDisconnect:
+            return
+        if text is None:
+            await _error(413, "Payload Too Large", _TOO_LARGE)(scope, receive, send)
             return
         body, broken = _parse(text)
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
@@ -128,15 +137,59 @@ class ReplayApp:
         return page if method == "GET" else JSONResponse({"detail": "Method Not Allowed"}, 405)
 
 
+async def _read(request: Request) -> bytes | None:
+    """The body, `None` if it is larger than any chat."""
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MAX_BODY:
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+class OwnMachineOnly:
+    """Refuse what a page of somebody else's sends, under its own name or one that leads here.
+
+    Args:
+        app: What answers all others.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Answer as `app` does."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            names = {
+                "Host": _host(headers.get("host", "")),
+                "Origin": "localhost" if origin is None else _host(origin.rpartition("//")[2]),
+            }
+            for header, name in names.items():
+                if name not in _OWN_NAMES:
+                    text = f"This server answers its own machine only, and not this {header}."
+                    await _error(403, "Forbidden", text)(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+
+def _host(given: str) -> str:
+    given = given.lower()
+    return given.partition("]")[0] + "]" if given.startswith("[") else given.partition(":")[0]
+
+
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
 def _parse(text: bytes) -> tuple[dict[str, Any] | None, str]:
     try:
-        body = json.loads(text)
-    except ValueError as error:
-        return None, f"the body is not JSON: {error}"
+        body = read_json(text)
+    except InvalidJSONError as error:
+        return None, f"the body is {error}"
     if not isinstance(body, dict):
         return None, f"the body is not a JSON object but {type(body).__name__}"
     return body, ""

@@ -5,13 +5,13 @@ wires without a request (`sse` or `json`), and one raw stream (`.sse`).
 """
 
 import gzip
-import json
 import zlib
 from collections.abc import Callable, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from langchain_toolstream.json_values import InvalidJSONError, read_json, to_json
 from langchain_toolstream.testing.recording import Recording
 from langchain_toolstream.testing.save import check_suffix
 
@@ -100,9 +100,9 @@ def bundled_recordings() -> list[Recording]:
 
 def _line(line: bytes, place: str) -> Recording:
     try:
-        record = json.loads(line)
-    except ValueError as error:  # not JSON, or not UTF-8
-        msg = f"{place}: not JSON: {error}"
+        record = read_json(line)
+    except InvalidJSONError as error:
+        msg = f"{place}: {error}"
         raise ValueError(msg) from error
     if not isinstance(record, dict):
         msg = f"{place}: expected a JSON object, got {type(record).__name__}"
@@ -122,7 +122,7 @@ def _recording(record: Mapping[str, Any]) -> Recording:
         raise ValueError(msg)
     if shapes == ["json"]:
         # Written as vLLM writes it: no spaces, no escapes but the necessary ones.
-        text = json.dumps(record["json"], ensure_ascii=False, separators=(",", ":"))
+        text = to_json(record["json"])
         return Recording(id=name, body=text.encode(), content_type="application/json")
     text = _field(record, shapes[0], "text", lambda value: isinstance(value, str))
     body = text.encode()

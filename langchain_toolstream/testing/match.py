@@ -6,13 +6,13 @@ the same question.
 """
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from langchain_toolstream.json_values import read_json, to_json
 from langchain_toolstream.testing.recording import Recording
 
 _NEAREST = 5
@@ -195,7 +195,7 @@ def _text(content: object) -> str:
     parts = _objects(content)
     if parts and all(isinstance(part.get("text"), str) for part in parts):
         return "".join(part["text"] for part in parts)
-    return json.dumps(content, sort_keys=True)
+    return to_json(content, sort=True)
 
 
 def _calls(message: Mapping[str, Any]) -> Iterable[str]:
@@ -204,8 +204,8 @@ def _calls(message: Mapping[str, Any]) -> Iterable[str]:
         if isinstance(arguments, str):
             # A history may hold whatever a model wrote; what is not JSON is compared as text.
             with contextlib.suppress(ValueError):
-                arguments = json.loads(arguments)
-        yield f" -> {_name(call)}({json.dumps(arguments, sort_keys=True)})"
+                arguments = read_json(arguments)
+        yield f" -> {_name(call)}({to_json(arguments, sort=True)})"
 
 
 def _tool_choice(choice: object, *, has_tools: bool) -> object:

@@ -1,11 +1,11 @@
 """Recordings into files, as `load_recordings` reads them."""
 
 import gzip
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from langchain_toolstream.json_values import to_json
 from langchain_toolstream.testing.recording import Recording
 
 
@@ -45,7 +45,7 @@ def save_recordings(recordings: Iterable[Recording], path: str | Path) -> None:
             raise ValueError(msg)
         path.write_bytes(recordings[0].body)
         return
-    lines = [json.dumps(_record(one), ensure_ascii=False) + "\n" for one in recordings]
+    lines = [to_json(_record(one)) + "\n" for one in recordings]
     data = "".join(lines).encode()
     # Without a time in its header, the file changes only where its content does.
     path.write_bytes(gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from langchain_toolstream.testing.app import ReplayApp
+from langchain_toolstream.testing.app import OwnMachineOnly, ReplayApp
 from langchain_toolstream.testing.replay import DROP
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ServerThread(threading.Thread):
         for future in (self.listening, self.ended):
             future.set_running_or_notify_cancel()  # nobody who waits for it may cancel it
         config = uvicorn.Config(
-            app.asgi,
+            OwnMachineOnly(app.asgi),
             http=_Protocol,
             loop="asyncio",
             ws="none",

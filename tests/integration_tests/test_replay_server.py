@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from langchain_toolstream.testing import Recording, ReplayServer, bundled_recordings
+from langchain_toolstream.testing.app import MAX_BODY
 
 PROMPT = "What is 3 * 12? Also, what is 11 + 49?"
 RECORDINGS = {recording.id: recording for recording in bundled_recordings()}
@@ -308,6 +309,29 @@ class TestEndpoints:
             assert response.status_code == 400
             assert response.json()["error"]["code"] == 400
             assert server.requests[0].body is None
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{"host": "evil.test"}, {"origin": "https://evil.test"}, {"origin": "null"}, {"host": ""}],
+        ids=str,
+    )
+    def test_a_page_elsewhere_is_refused(
+        self, client: httpx2.Client, headers: dict[str, str]
+    ) -> None:
+        with ReplayServer() as server:
+            assert client.post(**ask(server), headers=headers).status_code == 403
+            assert client.get(f"{server.base_url}/models", headers=headers).status_code == 403
+            assert server.requests == []
+            own = {"origin": "http://localhost:8080"}
+            assert client.get(f"{server.base_url}/models", headers=own).status_code == 200
+
+    def test_a_body_without_end_is_refused(self, client: httpx2.Client) -> None:
+        piece = b" " * 1_000_000
+        with ReplayServer() as server:
+            url = f"{server.base_url}/chat/completions"
+            answer = client.post(url, content=(piece for _ in range(MAX_BODY // len(piece) + 2)))
+            assert answer.status_code == 413
+            assert server.requests == []
 
     def test_requests_are_kept(self, client: httpx2.Client) -> None:
         with ReplayServer() as server:

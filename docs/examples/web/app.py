@@ -17,12 +17,15 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from docs.examples.web.tools import TOOLS
 from langchain_toolstream import ChatVLLM, ToolStreamParser, to_sse, tool_events
@@ -33,6 +36,7 @@ RECORDINGS = HERE / "recordings.jsonl.gz"
 PACE = 20
 """Events per second of a replayed answer. A tiny model on a CPU writes faster than anyone reads."""
 
+MAX_BODY = 100_000
 THINKING = {"chat_template_kwargs": {"enable_thinking": True}}
 
 
@@ -75,13 +79,48 @@ def make_chain(llm: ChatVLLM, prompt: str) -> Runnable[Any, Any]:
     return llm.bind_tools(TOOLS, **OPTIONS.get(prompt, {})) | ToolStreamParser(TOOLS) | TOOLS.map()
 
 
+class Unframed:
+    """No other page may show this one in a frame of its own; a page cannot say that of itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_unframed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["content-security-policy"] = "frame-ancestors 'none'"
+                headers["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        await self._app(scope, receive, send_unframed)
+
+
+async def read(request: Request) -> bytes:
+    """The beginning of the body: more than any question needs."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise HTTPException(413, "Too long.")
+    return body
+
+
+def is_foreign(request: Request) -> bool:
+    """Whether a page of somebody else's asks."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+
+
 def make_app(llm: ChatVLLM, *, live: bool) -> Starlette:
     async def run(request: Request) -> Response:
         # A page elsewhere cannot send this type without being asked who it is.
         if request.headers.get("content-type") != "application/json":
             return PlainTextResponse("Send JSON.", status_code=415)
+        if is_foreign(request):
+            return PlainTextResponse("Another page asks.", status_code=403)
         try:
-            prompt = Ask.model_validate_json(await request.body()).prompt
+            prompt = Ask.model_validate_json(await read(request)).prompt
         except ValidationError as error:
             return PlainTextResponse(str(error), status_code=422)
         events = tool_events(make_chain(llm, prompt), prompt, tools=TOOLS)
@@ -102,8 +141,11 @@ def make_app(llm: ChatVLLM, *, live: bool) -> Starlette:
             Route("/run", run, methods=["POST"]),
             Mount("/", StaticFiles(directory=HERE / "page", html=True)),
         ],
-        # No name but its own may lead here, or any page could have its name lead here.
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+        middleware=[
+            # No name but its own may lead here, or any page could have its name lead here.
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            Middleware(Unframed),
+        ],
     )
 
 

@@ -1,6 +1,5 @@
 """One answer of a server, as far as the doctor looks at it. No I/O: bytes and times in."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from langchain_toolstream.core.events import (
     ToolCallInvalid,
     ToolCallStart,
 )
+from langchain_toolstream.json_values import InvalidJSONError, read_json
 from langchain_toolstream.vllm.response.sse import SSEDecoder
 
 
@@ -32,8 +32,8 @@ class Call:
     def parses(self) -> bool:
         """Whether the arguments are a whole JSON object, confirmed or not."""
         try:
-            return isinstance(json.loads(self.raw), dict)
-        except ValueError:
+            return isinstance(read_json(self.raw), dict)
+        except InvalidJSONError:
             return False
 
 
@@ -147,11 +147,11 @@ class AnswerReader:
                 if payload.strip() == b"[DONE]":
                     self.done = True
                     return
-                self._feed_chunk(json.loads(payload))
+                self._feed_chunk(read_json(payload))
         except StreamInterruptedError as error:
             self.broke(str(error))
-        except ValueError:
-            self.broke("The server sent an event that is not JSON.")
+        except InvalidJSONError as error:
+            self.broke(f"The server sent an event that is {error}")
 
     def broke(self, reason: str) -> None:
         """Say that nothing more comes, and why.

@@ -1,7 +1,6 @@
 """The diagnosis on paper: a table, or JSON."""
 
 import dataclasses
-import json
 import sys
 
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.text import Text
 from langchain_toolstream.cli.doctor.findings import Finding, Observations
 from langchain_toolstream.cli.doctor.judge import is_healthy
 from langchain_toolstream.cli.usage import printable
+from langchain_toolstream.json_values import to_json
 from langchain_toolstream.vllm.refusals import public_url
 
 _MARKS = {
@@ -60,7 +60,7 @@ def print_json(seen: Observations, findings: list[Finding]) -> None:
         "models": [dataclasses.asdict(model) for model in seen.models],
         "findings": [dataclasses.asdict(finding) for finding in findings],
     }
-    print(json.dumps(report, indent=2))
+    print(to_json(report, indent=2))
 
 
 def _verdict(findings: list[Finding]) -> str:

@@ -150,6 +150,12 @@ async def test_a_page_elsewhere_cannot_start_a_run() -> None:
         assert (await client.get(f"{url}run")).status_code == 404
         named = await client.post(f"{url}run", json={"prompt": "a"}, headers={"host": "evil.test"})
         assert named.status_code == 400
+        origin = {"origin": "https://evil.test"}
+        from_elsewhere = await client.post(f"{url}run", json={"prompt": "a"}, headers=origin)
+        assert from_elsewhere.status_code == 403
+        assert (await client.post(f"{url}run", json={"prompt": "a" * 200_000})).status_code == 413
         assert (await client.post(f"{url}run", json={"prompt": ""})).status_code == 422
+        policy = (await client.get(url)).headers["content-security-policy"]
+        assert policy == "frame-ancestors 'none'"
         assert (await client.get(f"{url}app.py")).status_code == 404
         assert replay.requests == []

@@ -4,10 +4,6 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -26,10 +22,6 @@ from ag_ui.core import (
     ToolCallResultEvent,
     ToolCallStartEvent,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from langchain_core.documents import Document
-from pydantic import BaseModel, Field, SecretStr
 
 from langchain_toolstream import to_ag_ui, to_ai_sdk, to_sse, tool_events
 from langchain_toolstream.core.events import (
@@ -50,7 +42,6 @@ from langchain_toolstream.core.events import (
     ToolProgress,
     ToolStart,
 )
-from langchain_toolstream.frontend.jsonable import MAX_DEPTH, MAX_VALUE, bounded, to_json
 from tests.unit_tests.scripted import ScriptedChat, written
 
 USAGE = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
@@ -528,117 +519,3 @@ class TestAGUI:
         first, last = ag_ui([])
         assert first.run_id == last.run_id
         assert UUID(first.thread_id)
-
-
-class Color(Enum):
-    RED = "red"
-
-
-class Account(BaseModel, extra="allow"):
-    name: str
-    token: SecretStr = SecretStr("1234")
-    pin: str = Field(default="5678", repr=False)
-    key: str = Field(default="9012", exclude=True)
-
-
-@dataclass
-class Point:
-    x: int
-    hidden: str = field(default="3456", repr=False)
-
-
-class Frame:
-    """As of pandas."""
-
-    shape = (3, 2)
-
-    def __repr__(self) -> str:
-        return "secret"
-
-
-class TestJSON:
-    @pytest.mark.parametrize(
-        ("value", "plain"),
-        [
-            (None, None),
-            (True, True),
-            (10**30, 10**30),
-            (0.5, 0.5),
-            (float("nan"), "nan"),
-            (float("-inf"), "-inf"),
-            ("é\u2028", "é\u2028"),
-            ((1, [2]), [1, [2]]),
-            ({1: {2: None}, None: 1}, {"1": {"2": None}, "None": 1}),
-            ({(1, 2): 3}, {"tuple": 3}),
-            ({3}, [3]),
-            (Color.RED, "red"),
-            (Decimal("1.50"), "1.50"),
-            (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
-            (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
-            (b"\x00\xff", {"$type": "bytes", "length": 2, "base64": "AP8="}),
-            (Point(1), {"x": 1}),
-            (
-                Account(name="me", more=1),
-                {"name": "me", "token": {"$type": "pydantic.types.SecretStr"}, "more": 1},
-            ),
-            pytest.param(object(), {"$type": "object"}, id="object"),
-            (Frame(), {"$type": f"{__name__}.Frame", "shape": [3, 2]}),
-            (Point, {"$type": "type"}),
-        ],
-        ids=str,
-    )
-    def test_of_a_value(self, value: Any, plain: Any) -> None:
-        assert bounded(value) == plain
-        assert json.loads(to_json([value])) == [plain]
-
-    def test_of_a_document(self) -> None:
-        document = bounded([Document("text", metadata={"source": Frame()})])
-        assert document[0]["page_content"] == "text"
-        assert document[0]["metadata"]["source"]["shape"] == [3, 2]
-
-    def test_of_what_holds_itself(self) -> None:
-        ring: list[Any] = []
-        ring.append({"ring": ring})
-        assert bounded(ring) == [{"ring": {"$type": "list", "length": 1}}]
-        thicket: list[Any] = [1]
-        for _ in range(MAX_DEPTH + 50):
-            thicket = [thicket, thicket]
-        assert bounded(thicket) == {"$type": "list", "length": 2}
-
-    def test_of_what_is_too_deep(self) -> None:
-        deep: list[Any] = []
-        for _ in range(100_000):
-            deep = [deep]
-        assert to_json(deep).count("[") == MAX_DEPTH
-
-    def test_of_what_is_too_large(self) -> None:
-        assert bounded(bytes(MAX_VALUE)) == {"$type": "bytes", "length": MAX_VALUE}
-        assert bounded("x" * (MAX_VALUE + 1)) == {"$type": "str"}
-        assert bounded([0] * (MAX_VALUE + 1)) == {"$type": "list", "length": MAX_VALUE + 1}
-        assert bounded("x" * 100) == "x" * 100
-
-    def test_of_half_characters(self) -> None:
-        assert json.loads(to_json("é\ud83d").encode()) == "é\ud83d"
-
-    def test_of_what_misbehaves(self) -> None:
-        class Hostile:
-            def __getattr__(self, name: str) -> Any:
-                raise RuntimeError(name)
-
-            def __repr__(self) -> str:
-                raise RuntimeError
-
-        assert bounded(Hostile())["$type"].endswith("Hostile")
-
-    @given(
-        st.recursive(
-            st.none()
-            | st.booleans()
-            | st.integers()
-            | st.text()
-            | st.floats(allow_nan=False, allow_infinity=False),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        )
-    )
-    def test_is_the_value_where_json_has_it(self, value: Any) -> None:
-        assert json.loads(to_json(value).encode()) == value
