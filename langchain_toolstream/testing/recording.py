@@ -5,13 +5,12 @@ say how the answer then ends; `split` says in which pieces the bytes are written
 in the server, so a fault can be looked at, compared and combined with others.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal, Self
-
-from langchain_toolstream.json_values import to_json
 
 # An event ends at a blank line. `\r(?!\n)` keeps one CRLF from counting as two line ends.
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))+")
@@ -128,7 +127,8 @@ class Recording:
             raise ValueError(msg)
         kind = "BadRequestError" if 400 <= code < 500 else "InternalServerError"  # noqa: PLR2004
         error = {"error": {"message": message, "type": kind, "param": None, "code": code}}
-        tail = f"data: {to_json(error)}\n\ndata: [DONE]\n\n".encode()
+        # As vLLM writes it, with spaces.
+        tail = f"data: {json.dumps(error)}\n\ndata: [DONE]\n\n".encode()
         return replace(self, body=self._first(after_events) + tail, ending="complete")
 
     def split(self, *, seed: int) -> Self:
