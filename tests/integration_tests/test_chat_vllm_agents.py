@@ -1,7 +1,9 @@
 """`create_agent` runs no call that isn't one, however the agent is run."""
 
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -11,10 +13,13 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_openai import ChatOpenAI
 
+from langchain_toolstream import ChatVLLM
 from langchain_toolstream.agents import EagerToolMiddleware
 from langchain_toolstream.core.errors import ServerStreamError
-from langchain_toolstream.testing import Recording, ReplayServer
-from tests.integration_tests.chat import QUESTION, chat
+from langchain_toolstream.testing import Recording, ReplayServer, bundled_recordings
+from tests.integration_tests.chat import QUESTION, chat, nth_call
+from tests.integration_tests.scripted_server import serve
+from tests.unit_tests.scripted import PATIENCE
 from tests.unit_tests.vllm.wire import body, chunk, part, usage
 
 # langchain-core and langgraph call their v3 protocol beta.
@@ -186,7 +191,23 @@ async def test_chat_openai_runs_the_cut_call(server: ReplayServer) -> None:
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
 async def test_a_read_only_tool_is_done_before_the_model(version: Any) -> None:
-    """At the pace of the recording; the agent ends with its tools."""
+    """The second call goes on when the tool of the first has run; the agent ends with its tools."""
+    recording = next(one for one in bundled_recordings() if one.id == "tiny_2calls")
+    first = nth_call(recording, 2)
+    ran = threading.Event()
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", recording.content_type)
+            self.end_headers()
+            self.wfile.write(b"".join(recording.events[:first]))
+            if ran.wait(PATIENCE):
+                self.wfile.write(b"".join(recording.events[first:]))
+
+        def log_message(self, *_: Any) -> None:
+            """Stay silent."""
 
     async def add(a: int, b: int) -> tuple[str, int]:
         """Add two integers."""
@@ -196,6 +217,7 @@ async def test_a_read_only_tool_is_done_before_the_model(version: Any) -> None:
     async def multiply(a: int, b: int) -> tuple[str, int]:
         """Multiply two integers."""
         happened.append("tool")
+        ran.set()
         return str(a * b), a * b
 
     class Ends(BaseCallbackHandler):
@@ -211,10 +233,9 @@ async def test_a_read_only_tool_is_done_before_the_model(version: Any) -> None:
         )
         for function in (add, multiply)
     ]
-    with ReplayServer(pace="recorded") as server:
-        agent = create_agent(
-            chat(server, "tiny_2calls"), tools, middleware=[EagerToolMiddleware(read_only=True)]
-        )
+    with serve(Server) as url:
+        llm = ChatVLLM(base_url=url, model="tiny", max_retries=0)
+        agent = create_agent(llm, tools, middleware=[EagerToolMiddleware(read_only=True)])
         run: Any = agent.astream_events(INPUT, {"callbacks": [Ends()]}, version=version)
         events = [event async for event in (await run if version == "v3" else run)]
     assert happened[0] == "tool"

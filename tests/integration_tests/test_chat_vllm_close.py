@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator
 
 from langchain_toolstream.testing import Disconnect, Recording, ReplayServer, bundled_recordings
 from tests.integration_tests.chat import QUESTION, chain, chat, echo_tools, nth_call
+from tests.unit_tests.scripted import PATIENCE
 
 # langchain-core calls its v3 protocol beta.
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -24,6 +25,8 @@ COUNT = len(CALLS.events)
 # In the middle of the second call: the first is closed, so its tool has run.
 SILENT = CALLS.stall(after_events=nth_call(CALLS, 2) + 1)
 PACE = 20  # events per second
+# However late its client leaves, there is something left to send.
+SLOW = CALLS.stall(after_events=COUNT - 1)
 
 
 def model(server: ReplayServer, **fields: Any) -> Runnable[Any, Any]:
@@ -50,7 +53,7 @@ every = pytest.mark.parametrize("make", [model, whole_chain, behind_a_function])
 
 # A stream that said something and then fell silent, and one that goes on and on.
 servers = pytest.mark.parametrize(
-    ("recording", "pace"), [(SILENT, "instant"), (CALLS, PACE)], ids=["silent", "slow"]
+    ("recording", "pace"), [(SILENT, "instant"), (SLOW, PACE)], ids=["silent", "slow"]
 )
 
 
@@ -89,7 +92,7 @@ class TestSync:
         with ReplayServer([recording], pace=pace) as server, nothing_left():
             for _ in model(server).stream(QUESTION):
                 break
-            check(server.wait_for_disconnect(1))
+            check(server.wait_for_disconnect(PATIENCE))
             assert server.active == 0
 
     @servers
@@ -99,31 +102,31 @@ class TestSync:
             next(stream)
             assert server.active == 1
             stream.close()
-            check(server.wait_for_disconnect(1))
+            check(server.wait_for_disconnect(PATIENCE))
             assert server.active == 0
 
     @both
     def test_close_behind_the_first_item(self, make: Any) -> None:
         # Sync, the first message comes out with the second call, so the stream has to go on.
-        with ReplayServer([CALLS], pace=PACE) as server, nothing_left():
+        with ReplayServer([SLOW], pace=PACE) as server, nothing_left():
             stream = make(server).stream(QUESTION)
             assert next(stream)
             stream.close()
-            check(server.wait_for_disconnect(1))
+            check(server.wait_for_disconnect(PATIENCE))
             assert server.active == 0
 
     @both
     def test_break_behind_the_first_item(self, make: Any) -> None:
-        with ReplayServer([CALLS], pace=PACE) as server, nothing_left():
+        with ReplayServer([SLOW], pace=PACE) as server, nothing_left():
             for _ in make(server).stream(QUESTION):
                 break
-            check(server.wait_for_disconnect(1))
+            check(server.wait_for_disconnect(PATIENCE))
 
     def test_an_error_in_the_loop(self) -> None:
         with ReplayServer([SILENT]) as server, nothing_left():
             with pytest.raises(ZeroDivisionError):
                 [1 / 0 for _ in model(server).stream(QUESTION)]
-            check(server.wait_for_disconnect(1))
+            check(server.wait_for_disconnect(PATIENCE))
 
     def test_v3(self) -> None:
         with ReplayServer([SILENT]) as server, nothing_left():
@@ -132,7 +135,7 @@ class TestSync:
                 break
             del stream
             gc.collect()  # It has no `close`, and refers to itself.
-            check(server.wait_for_disconnect(1))
+            check(server.wait_for_disconnect(PATIENCE))
 
 
 class TestAsync:
@@ -144,7 +147,7 @@ class TestAsync:
             assert await anext(stream)
             assert server.active == 1
             await stream.aclose()
-            check(await server.await_disconnect(1))
+            check(await server.await_disconnect(PATIENCE))
             assert server.active == 0
 
     @every
@@ -153,7 +156,7 @@ class TestAsync:
         async with ReplayServer([recording], pace=pace) as server, no_task_left():
             async for _ in make(server).astream(QUESTION):
                 break
-            check(await server.await_disconnect(1))
+            check(await server.await_disconnect(PATIENCE))
             assert server.active == 0
 
     @every
@@ -168,9 +171,9 @@ class TestAsync:
 
             async with no_task_left():
                 task = asyncio.create_task(read())
-                await asyncio.wait_for(started.wait(), 5)
+                await asyncio.wait_for(started.wait(), PATIENCE)
                 task.cancel()
-                check(await server.await_disconnect(1))
+                check(await server.await_disconnect(PATIENCE))
                 with pytest.raises(asyncio.CancelledError):
                     await task
                 assert server.active == 0
@@ -188,9 +191,9 @@ class TestAsync:
             no_task_left(),
         ):
             task = asyncio.create_task(make(server, http_async_client=client).ainvoke(QUESTION))
-            await asyncio.wait_for(begun.wait(), 5)
+            await asyncio.wait_for(begun.wait(), PATIENCE)
             task.cancel()
-            check(await server.await_disconnect(1))
+            check(await server.await_disconnect(PATIENCE))
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert server.active == 0
@@ -204,22 +207,22 @@ class TestAsync:
                     event.set()
 
             first, *others = [asyncio.create_task(read(event)) for event in begun]
-            await asyncio.gather(*(asyncio.wait_for(event.wait(), 5) for event in begun))
+            await asyncio.gather(*(asyncio.wait_for(event.wait(), PATIENCE) for event in begun))
             assert server.active == 4
             first.cancel()
-            check(await server.await_disconnect(1))
+            check(await server.await_disconnect(PATIENCE))
             assert server.active == 3
             assert not any(task.done() for task in others)
             for task in others:
                 task.cancel()
-                check(await server.await_disconnect(1))
+                check(await server.await_disconnect(PATIENCE))
             assert server.active == 0
 
     async def test_an_error_in_the_loop(self) -> None:
         async with ReplayServer([SILENT]) as server, no_task_left():
             with pytest.raises(ZeroDivisionError):
                 [1 / 0 async for _ in model(server).astream(QUESTION)]
-            check(await server.await_disconnect(1))
+            check(await server.await_disconnect(PATIENCE))
 
     @every
     async def test_aclose_of_v2_events(self, make: Any) -> None:
@@ -229,14 +232,14 @@ class TestAsync:
                 if event["event"] == "on_chat_model_stream":
                     break
             await events.aclose()
-            check(await server.await_disconnect(1))
+            check(await server.await_disconnect(PATIENCE))
 
     async def test_aclose_of_v3_events(self) -> None:
         async with ReplayServer([SILENT]) as server, no_task_left():
             stream = await model(server).astream_events(QUESTION, version="v3")
             assert await anext(aiter(stream))
             await stream.aclose()
-            check(await server.await_disconnect(1))
+            check(await server.await_disconnect(PATIENCE))
 
     async def test_reading_to_the_end_is_not_leaving(self) -> None:
         async with ReplayServer([CALLS]) as server, no_task_left():

@@ -31,6 +31,7 @@ from tests.integration_tests.chat import (
     nth_call,
     total,
 )
+from tests.unit_tests.scripted import PATIENCE
 from tests.unit_tests.vllm.wire import body, chunk, event, part, usage
 
 BY_ID = {recording.id: recording for recording in bundled_recordings()}
@@ -487,21 +488,21 @@ class TestPartialMessage:
                 await road()
             assert server.base_url in str(raised.value)
 
-    @pytest.mark.parametrize("limit", [{"stream_chunk_timeout": 0.1}, {"timeout": 0.1}])
+    @pytest.mark.parametrize("limit", [{"stream_chunk_timeout": 0.5}, {"timeout": 0.5}])
     async def test_a_stream_that_falls_silent_times_out(self, limit: dict[str, float]) -> None:
         stalled = TWO_CALLS.stall(after_events=nth_call(TWO_CALLS, 1))
         with ReplayServer([stalled]) as server:
             for road in model_roads(chat(server, stalled, **limit)):
-                with pytest.raises(VLLMIdleTimeoutError, match=r"0\.1 seconds") as raised:
+                with pytest.raises(VLLMIdleTimeoutError, match=r"0\.5 seconds") as raised:
                     await road()
                 error = raised.value
                 assert isinstance(error, StreamInterruptedError)
                 assert isinstance(error, TimeoutError)
-                assert (error.model_name, error.timeout_s) == (stalled.id, 0.1)
+                assert (error.model_name, error.timeout_s) == (stalled.id, 0.5)
                 assert error.chunks_received == nth_call(TWO_CALLS, 1)
                 (call,) = error.partial_message.invalid_tool_calls
                 assert call["name"] == "multiply"
-                server.wait_for_disconnect(1)
+                server.wait_for_disconnect(PATIENCE)
 
     async def test_silence_before_the_first_event_times_out_too(self) -> None:
         stalled = TWO_CALLS.stall(after_events=0)
@@ -526,7 +527,7 @@ class TestPartialMessage:
         with ReplayServer([stalled]) as server:
             for road in model_roads(chat(server, stalled)):
                 await road()
-                await server.await_disconnect(1)
+                await server.await_disconnect(PATIENCE)
 
 
 def model_roads(llm: Runnable[Any, Any]) -> list[Callable[[], Awaitable[Any]]]:
