@@ -15,6 +15,7 @@ from langchain_toolstream.core.deltas import (
     mappings,
     says_something,
     text_of,
+    thoughts_text,
     whole_message,
 )
 from langchain_toolstream.core.errors import (
@@ -49,7 +50,7 @@ class _Choice:
         self, delta: Mapping[str, Any], reason: str | None, chunk_id: str, index: int
     ) -> list[Event]:
         events: list[Event] = []
-        thought = text_of(delta.get("reasoning")) or text_of(delta.get("reasoning_content"))
+        thought = thoughts_text(delta)
         content = content_text(delta.get("content"))
         output = thought or content or any(map(says_something, fragments_of(delta)))
         if sign := self._not_one_answer(delta.get("role"), output, reason, chunk_id):

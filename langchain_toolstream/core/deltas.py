@@ -52,10 +52,32 @@ def text_of(value: object) -> str:
 
 
 def content_text(content: object) -> str:
-    """The text of a message, as it is or in parts."""
+    """The text of a message, as it is or in parts; thoughts among the parts are left out."""
     if isinstance(content, list):
-        return "".join(text_of(part.get("text")) for part in mappings(content))
+        parts = mappings(content)
+        return "".join(text_of(p.get("text")) for p in parts if p.get("type") not in _THOUGHTS)
     return text_of(content)
+
+
+def thoughts_text(delta: Mapping[str, Any]) -> str:
+    """The reasoning of a message: a field of its own, or parts of the content (Mistral's form)."""
+    thought = text_of(delta.get("reasoning")) or text_of(delta.get("reasoning_content"))
+    content = delta.get("content")
+    if thought or type(content) is not list:
+        return thought
+    thoughts = [part for part in mappings(content) if part.get("type") in _THOUGHTS]
+    kinds = ("thinking", "reasoning", "text")
+    return "".join(content_text(part.get(kind)) for part in thoughts for kind in kinds)
+
+
+_THOUGHTS = ("thinking", "reasoning")
+
+
+def refusal_text(delta: Mapping[str, Any]) -> str:
+    """Why the model does not answer: a field of its own, or parts of the content."""
+    content = delta.get("content")
+    parts = mappings(content) if type(content) is list else []
+    return text_of(delta.get("refusal")) or "".join(text_of(p.get("refusal")) for p in parts)
 
 
 def arguments_text(arguments: object) -> str:

@@ -16,7 +16,8 @@ VLLMError
 ├── VLLMStreamError *            (APIError, ModelAPIError)      an error inside an answer
 │   └── VLLMStreamContextOverflowError *  (ContextOverflowError)    the context is too small for it
 ├── VLLMIncompleteStreamError *  (OpenAIConnectionError)        an answer without an end
-└── VLLMEmptyOutputError         (APIError, ModelError)         nothing came of what was generated
+├── VLLMEmptyOutputError         (APIError, ModelError)         nothing came of what was generated
+└── VLLMRefusalError             (OpenAIRefusalError, OutputParserException)  the model refuses
 ```
 
 Each is also the openai SDK's error and langchain-core's model error of its kind, so code that
@@ -30,7 +31,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import openai
-from langchain_core.exceptions import ContextOverflowError, ModelAPIError, ModelError
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelError,
+    OutputParserException,
+)
 from langchain_openai import StreamChunkTimeoutError
 from langchain_openai.chat_models.base import (
     OpenAIAPIError,
@@ -40,6 +46,7 @@ from langchain_openai.chat_models.base import (
     OpenAIModelNotFoundError,
     OpenAIPermissionDeniedError,
     OpenAIRateLimitError,
+    OpenAIRefusalError,
     OpenAITimeoutError,
 )
 
@@ -242,3 +249,10 @@ class VLLMEmptyOutputError(VLLMError, openai.APIError, ModelError):
         )
         super().__init__(msg, request=request, body=None)  # type: ignore[arg-type]
         self.tokens = tokens
+
+
+class VLLMRefusalError(VLLMError, OpenAIRefusalError, OutputParserException):
+    """The model refuses to give a structured answer; the message has its words.
+
+    Raised by `with_structured_output`, where `ChatOpenAI` raises `OpenAIRefusalError`.
+    """

@@ -91,7 +91,8 @@ class ChunkBuilder:
         if self._cut_told:
             del info["finish_reason"]  # a sum of chunks joins texts
         usage = usage_metadata(finish.usage)
-        return constructed(usage_metadata=usage, chunk_position="last", info=info)
+        refusal = self._reader.refusal()
+        return constructed(usage_metadata=usage, chunk_position="last", info=info, refusal=refusal)
 
 
 def _fragment(

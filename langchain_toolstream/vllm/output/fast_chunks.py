@@ -45,7 +45,11 @@ def chat_chunk(content: str, reasoning: str, calls: list[ToolCallChunk]) -> Chat
 
 
 def constructed(
-    content: str = "", reasoning: str = "", info: dict[str, Any] | None = None, **fields: Any
+    content: str = "",
+    reasoning: str = "",
+    info: dict[str, Any] | None = None,
+    refusal: str = "",
+    **fields: Any,
 ) -> ChatGenerationChunk:
     """Make a chunk by LangChain's constructors.
 
@@ -53,11 +57,13 @@ def constructed(
         content: Text.
         reasoning: Likewise.
         info: The `generation_info`.
+        refusal: Why the model does not answer.
         **fields: Others of the message.
     """
+    others = {"reasoning_content": reasoning, "refusal": refusal}
     message = AIMessageChunk(
         content=content,
-        additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+        additional_kwargs={name: text for name, text in others.items() if text},
         response_metadata={"model_provider": PROVIDER},
         **fields,
     )

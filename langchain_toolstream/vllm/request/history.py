@@ -47,6 +47,29 @@ def assistant_turn(message: AIMessage, sent: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
+def encodable(value: Any) -> Any:
+    """Write half a character as the replacement character, since UTF-8 has no halves.
+
+    A server that cuts an answer between two halves, or a tool, leaves such text in the history. Two
+    halves that belong together become their character.
+
+    Args:
+        value: What is going to be sent.
+
+    Returns:
+        The value itself, or a copy where there is such a half in it.
+    """
+    if isinstance(value, str):
+        return _whole_characters(value) if _has_surrogate(value) else value
+    if isinstance(value, dict):
+        return {encodable(key): encodable(inner) for key, inner in value.items()}
+    return [encodable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _whole_characters(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _is_call_chunk(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") == "tool_call_chunk"
 

@@ -13,7 +13,7 @@ from langchain_toolstream.vllm.request.fields import (
     on_the_wire,
 )
 from langchain_toolstream.vllm.request.guided import GUIDED, translate_guided
-from langchain_toolstream.vllm.request.history import assistant_turn
+from langchain_toolstream.vllm.request.history import assistant_turn, encodable
 
 _IN_BODY = FIELDS | GUIDED | {"extra_body"}
 _LIMITS = ("max_completion_tokens", "max_tokens")
@@ -75,7 +75,7 @@ def vllm_payload(
         for message, sent in zip(messages, payload["messages"], strict=True)
     ]
     payload = {name: value for name, value in payload.items() if name not in _IN_BODY}
-    payload["messages"] = messages_sent
+    payload["messages"] = encodable(messages_sent)
     if body:
         payload["extra_body"] = body
     if payload.get("response_format", ...) is None:

@@ -177,12 +177,13 @@ class AnswerReader:
 
         There is no sign of it but the number of tokens, so what could explain them otherwise makes
         it no error: an answer that was cut (its finish reason says so), a stop string, behind
-        which text is hidden, and reasoning, be it shown, counted or asked to be left out. Usage is
-        that of all choices, and so all of them have to be empty. White space may be the whole
-        answer, but has no more tokens than bytes.
+        which text is hidden, a refusal, and reasoning, shown, counted or asked to be left out.
+        Usage is that of all choices, and so all of them have to be empty. White space may be the
+        whole answer, but has no more tokens than bytes.
         """
         usage = usage_metadata(self._completion.usage)
-        if usage is None or self._hides_reasoning:
+        refused = any(map(self._details.refusal, self._events))
+        if usage is None or self._hides_reasoning or refused:
             return
         tokens = usage["output_tokens"]
         silent = tokens - usage.get("output_token_details", {}).get("reasoning", 0)
@@ -197,6 +198,10 @@ class AnswerReader:
                     return
         if silent > MAX_SILENT_TOKENS * len(self._events):
             raise VLLMEmptyOutputError(tokens, self._completion.finish_reasons[0])
+
+    def refusal(self) -> str:
+        """Why the model does not answer in the first choice, if it says so."""
+        return self._details.refusal(0)
 
     def abort(self, reason: str) -> AIMessage:
         """Say that the answer was interrupted.
@@ -254,6 +259,8 @@ class AnswerReader:
             if not generations:  # the usage is that of all choices
                 message.usage_metadata = usage_metadata(usage)
             info = self.info(choice, _finish(events))
+            if refusal := self._details.refusal(choice):
+                message.additional_kwargs["refusal"] = refusal
             if invalid := {e.id: e.error for e in events if isinstance(e, ToolCallInvalid)}:
                 info["invalid_tool_calls"] = invalid
             generations.append(ChatGeneration(message=message, generation_info=info))

@@ -5,6 +5,8 @@ from typing import Any, cast
 
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
+from langchain_toolstream.core.deltas import refusal_text
+
 _OF_ANSWER = {
     "id": "id",
     "model": "model_name",
@@ -43,7 +45,9 @@ class Details:
         for position, choice in enumerate(choices):
             token_ids, logprobs = choice.get("token_ids"), choice.get("logprobs")
             experts = choice.get("routed_experts")
-            if token_ids is None and logprobs is None and experts is None:
+            said = choice.get("delta") or choice.get("message")
+            refusal = refusal_text(said) if isinstance(said, dict) else ""
+            if token_ids is None and logprobs is None and experts is None and not refusal:
                 continue
             index = choice.get("index")
             known = self._of_choice.setdefault(index if type(index) is int else position, {})
@@ -52,6 +56,16 @@ class Details:
                 _extend(known.setdefault("logprobs", {}), "content", logprobs.get("content"))
             if experts is not None:
                 known["routed_experts"] = experts
+            if refusal:
+                known["refusal"] = known.get("refusal", "") + refusal
+
+    def refusal(self, choice: int) -> str:
+        """Why the model does not answer, if it says so.
+
+        Args:
+            choice: The index of the choice.
+        """
+        return str(self._of_choice.get(choice, {}).get("refusal", ""))
 
     def of(self, choice: int) -> dict[str, Any]:
         """What is known of a choice, by LangChain's names.

@@ -18,6 +18,7 @@ from langchain_toolstream.core.json import JSONEvent, JSONStream
 from langchain_toolstream.core.mark import without_mark
 from langchain_toolstream.streams.steps import MessageStep, Reading
 from langchain_toolstream.views.growing_value import Growth
+from langchain_toolstream.vllm.errors import VLLMRefusalError
 from langchain_toolstream.vllm.structured.constraint import AnswerSchema
 
 _MAX_SHOWN = 200
@@ -162,9 +163,11 @@ class _Reading(Reading[Any]):
         self._pieces: list[str] = []
         self._finish_reason: str | None = None
         self._wrong: list[str] = []
+        self._refusal = ""
 
     def feed(self, message: AIMessage) -> list[Any]:
         metadata = message.response_metadata
+        self._refusal += message.additional_kwargs.get("refusal") or ""
         self._finish_reason = metadata.get("finish_reason") or self._finish_reason
         piece = self._piece_of_call(message) if self._in_call else str(message.text)
         shown = []
@@ -199,6 +202,8 @@ class _Reading(Reading[Any]):
 
     def _answer(self) -> list[Any]:
         text = "".join(self._pieces)
+        if self._refusal:
+            raise VLLMRefusalError(self._refusal)
         if self._wrong:
             text = without_mark(text)
         if is_truncating(self._finish_reason):

@@ -304,6 +304,12 @@ EMPTY: dict[str, list[Any]] = {
     "a call": [chunk(part("{}", name="now")), STOP, usage(20, 60)],
     "no call": [chunk(part("{", name="now")), STOP, usage(20, 60)],
     "text": [chunk(content="."), STOP, usage(20, 60)],
+    "a refusal": [chunk(refusal="No."), STOP, usage(20, 60)],
+    "thoughts as parts": [
+        chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]),
+        STOP,
+        usage(20, 60),
+    ],
     "two choices, each by itself": [STOP, chunk(choice=1, finish_reason="stop"), usage(20, ENOUGH)],
     "another choice": [
         STOP,

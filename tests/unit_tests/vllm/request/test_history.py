@@ -4,12 +4,20 @@ import json
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_openai.chat_models.base import _convert_message_to_dict
 
 from langchain_toolstream.core.mark import invalid_mark
 from langchain_toolstream.vllm.request.history import assistant_turn
+from tests.unit_tests.vllm.mocked import MockedServer, streamed
+from tests.unit_tests.vllm.wire import body, chunk
 
 
 def turn(message: AIMessage) -> dict[str, Any]:
@@ -114,3 +122,35 @@ def test_a_call_in_openais_words(function: dict[str, Any], expected: dict[str, A
 )
 def test_reasoning_is_sent_back(message: AIMessage, expected: str | None) -> None:
     assert turn(message).get("reasoning") == expected
+
+
+HALF = "Hi \ud83d there"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        HumanMessage(HALF),
+        HumanMessage([{"type": "text", "text": HALF}]),
+        SystemMessage(HALF),
+        ToolMessage(HALF, tool_call_id="a"),
+        ToolMessage([{"type": "text", "text": HALF}], tool_call_id="a"),
+        AIMessage(HALF),
+        AIMessage("", additional_kwargs={"reasoning_content": HALF}),
+        AIMessage("", tool_calls=[{"name": "echo", "args": {HALF: [HALF]}, "id": HALF}]),
+        AIMessage("", invalid_tool_calls=[{"name": HALF, "args": HALF, "id": HALF, "error": HALF}]),
+    ],
+)
+def test_half_a_character_does_not_end_the_conversation(message: BaseMessage) -> None:
+    server = MockedServer(lambda _: streamed(body(chunk(content="ok", finish_reason="stop"))))
+    history = [HumanMessage("go"), message, HumanMessage("go on")]
+    assert server.llm().invoke(history).content == "ok"
+    sent = server.requests[0].content.decode()
+    assert "there" in sent
+    assert "Hi \\\\ud83d there" in sent or "Hi \ufffd there" in sent
+
+
+def test_halves_that_belong_together_are_sent_as_their_character() -> None:
+    server = MockedServer(lambda _: streamed(body(chunk(content="ok", finish_reason="stop"))))
+    server.llm().invoke("\ud83d\ude00")
+    assert "\U0001f600" in server.requests[0].content.decode()

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_openai.chat_models.base import OpenAIRefusalError
 
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import ServerStreamError, StreamInterruptedError
+from langchain_toolstream.vllm import VLLMRefusalError
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.details import add_usage, usage_metadata
+from tests.unit_tests.vllm.mocked import MockedServer, streamed
 from tests.unit_tests.vllm.wire import DONE, body, chunk, event, usage
 
 END = chunk(finish_reason="stop")
@@ -234,3 +237,55 @@ def test_a_sum_of_counts_of_other_kinds_is_one_of_them() -> None:
     assert add_usage({"a": 1}, 5) == {"a": 1}
     assert add_usage(None, 5) == 5
     assert usage_metadata(json.loads("{}")) is None
+
+
+class TestRefusal:
+    """Kept where `ChatOpenAI` keeps it: `additional_kwargs["refusal"]`."""
+
+    WIRES = (
+        body(chunk(refusal="I can't "), chunk(refusal="help."), END),
+        body(chunk(content=[{"type": "refusal", "refusal": "I can't help."}]), END),
+        event({"choices": [{"index": 0, "finish_reason": "stop",
+                            "message": {"content": None, "refusal": "I can't help."}}]})[6:],
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("wire", WIRES)
+    def test_is_in_the_message(self, wire: bytes) -> None:
+        server = MockedServer(lambda _: streamed(wire))
+        llm = server.llm()
+        whole = llm.invoke("go")
+        summed = reduce(add, llm.stream("go"))
+        for message in (whole, summed):
+            assert message.additional_kwargs["refusal"] == "I can't help."
+            assert message.content == ""
+
+    @pytest.mark.parametrize("wire", WIRES)
+    @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+    def test_a_structured_answer_raises_it(self, wire: bytes, method: Any) -> None:
+        server = MockedServer(lambda _: streamed(wire))
+        schema = {"title": "Form", "type": "object", "properties": {"a": {"type": "string"}}}
+        form = server.llm().with_structured_output(schema, method=method)
+        with pytest.raises(VLLMRefusalError, match="I can't help") as raised:
+            form.invoke("go")
+        assert isinstance(raised.value, OpenAIRefusalError)
+        with pytest.raises(VLLMRefusalError):
+            list(form.stream("go"))
+        raw = server.llm().with_structured_output(schema, method=method, include_raw=True)
+        assert isinstance(raw.invoke("go")["parsing_error"], VLLMRefusalError)
+
+
+THOUGHTS = [
+    [{"type": "thinking", "thinking": [{"type": "text", "text": "a greeting"}]}],
+    [{"type": "thinking", "thinking": "a greeting"}],
+    [{"type": "reasoning", "reasoning": "a greeting"}],
+    [{"type": "reasoning", "text": "a greeting"}],
+]
+
+
+@pytest.mark.parametrize("thoughts", THOUGHTS)
+def test_thinking_as_parts_of_the_content_is_reasoning(thoughts: Any) -> None:
+    wire = body(chunk(content=thoughts), chunk(content=[{"type": "text", "text": "Hi"}]), END)
+    llm = MockedServer(lambda _: streamed(wire)).llm()
+    for message in (llm.invoke("go"), reduce(add, llm.stream("go"))):
+        assert message.content == "Hi"
+        assert message.additional_kwargs["reasoning_content"] == "a greeting"
