@@ -7,8 +7,8 @@ bracket closes and never where a marker stands.
 
 import re
 
-MAX_DEPTH = 256
-"""Twice what `core.json` reads, which so comes first, and says why."""
+MAX_DEPTH = 100_000
+"""Far more than `core.json` reads, which so comes first, and says why."""
 
 _string_run = re.compile(r'(?>[^"\\\x00-\x1f]+|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+').match
 _cut_escape = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z").match

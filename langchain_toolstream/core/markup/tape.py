@@ -113,10 +113,10 @@ class Tape:
             self.broken(what)
         return found
 
-    def broken(self, expected: str) -> NoReturn:
+    @staticmethod
+    def broken(expected: str) -> NoReturn:
         """Say that this is not the rest of a call."""
-        here = self.text[self.at : self.at + 1]
-        msg = f"The call is written wrongly: expected {expected}, got {here!r}."
+        msg = f"The call is written wrongly: expected {expected}."
         raise BrokenMarkupError(msg)
 
     def json(self, say: Callable[[str], None]) -> Generator[None, None, str]:
