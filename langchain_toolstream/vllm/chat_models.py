@@ -95,14 +95,15 @@ class ChatVLLM(VLLMFields, ServerMethods):
         assert (call["name"], call["args"]) == ("multiply", {"a": 3, "b": 12})
         ```
 
-        A call that was cut off, is not strict JSON, names no bound tool, does not fit the tool's
-        schema or was contradicted by later text is in `invalid_tool_calls`, on every path. `invoke`
-        fills its `error`. After chunks have been added up, where langchain-core drops it, the
-        reason is in `response_metadata["invalid_tool_calls"]` by the call's id, and `args` ends in
-        `]!`, which no reader of JSON accepts.
+        A call that was cut off, is not strict JSON, was contradicted by later text or is doubtful
+        is in `invalid_tool_calls`, on every path, and is logged. Whether a whole call fits its tool
+        is for whoever runs the tool to say. `invoke` fills an invalid call's `error`. After chunks
+        have been added up, where langchain-core drops it, the reason is in
+        `response_metadata["invalid_tool_calls"]` by the call's id, and `args` ends in `]!`. A plain
+        agent ends on a message of invalid calls alone; `EagerToolMiddleware()` answers them.
 
     Messages:
-        The same after `invoke` and in the sum of a stream. The model's thoughts are in
+        The same after `invoke` and `stream`. The model's thoughts are in
         `additional_kwargs["reasoning_content"]` and `content_blocks`, and are sent back.
         `usage_metadata` is that of all choices, and the first one has it; a stream shows the first
         choice alone. `response_metadata` has what the server says besides, by vLLM's names.

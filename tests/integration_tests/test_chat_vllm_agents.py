@@ -45,8 +45,6 @@ NO_CALL = {
     "cut, and the server says tool_calls": [HEAD, chunk(part(ARGS[:-1] + ', "note": "as')), END],
     "cut in the text behind": [HEAD, chunk(part(ARGS)), chunk(content="Now,"), CUT],
     "contradicted": [HEAD, chunk(part(ARGS)), chunk(part('{"prefix": "tmp"}')), END],
-    "unknown": [chunk(part(ARGS, id="call_1", name="delete_record")), END],
-    "refused by the schema": [HEAD, chunk(part('{"prefix": ["logs"], "dry_run": false}')), END],
 }
 GOOD = [HEAD, chunk(part(ARGS)), END, usage(10, 5)]
 CONTRADICTED_LATE = [HEAD, chunk(part(ARGS)), NEXT, chunk(part("{}")), END]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from langchain_toolstream.core.errors import StreamInterruptedError
-from langchain_toolstream.schema.tool_schema import tool_schemas
 from langchain_toolstream.testing import Recording
 from langchain_toolstream.vllm import VLLMEmptyOutputError
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
+from langchain_toolstream.vllm.request.payload import without_parameters
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
 from tests.integration_tests.test_corpus import FILES, ended_quietly, records
@@ -31,7 +31,7 @@ def cut(wire: bytes, seed: str) -> Iterator[bytes]:
 
 def total(record: dict[str, Any], recording: Recording, *, coalesce: bool) -> Any:
     reader = AnswerReader(
-        tool_schemas(record["tools"], coerce=True), max_tokens=record.get("max_tokens")
+        no_parameters=without_parameters(record), max_tokens=record.get("max_tokens")
     )
     body = Body(reader, coalesce=coalesce)
     builder = ChunkBuilder(reader)

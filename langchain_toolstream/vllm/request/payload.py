@@ -6,6 +6,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import SecretStr
 
+from langchain_toolstream.schema.tool_schema import takes_arguments
 from langchain_toolstream.vllm.request.fields import (
     FIELDS,
     NOT_STREAMED,
@@ -106,6 +107,20 @@ def token_limit(payload: Mapping[str, Any]) -> int | None:
     body = {**payload, **payload.get("extra_body", {})}
     limits = [body[name] for name in _LIMITS if isinstance(body.get(name), int)]
     return limits[0] if limits else None
+
+
+def without_parameters(payload: Mapping[str, Any]) -> frozenset[str]:
+    """Find the tools of a request that have no parameters.
+
+    Args:
+        payload: What the SDK is given.
+
+    Returns:
+        Their names. vLLM takes two tools of one name; the last one decides.
+    """
+    tools = [tool.get("function", tool) for tool in payload.get("tools", ())]
+    schemas = {str(tool.get("name")): tool.get("parameters") or {} for tool in tools}
+    return frozenset(name for name, schema in schemas.items() if not takes_arguments(schema))
 
 
 def _settle_limit(payload: dict[str, Any], kwargs: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """One answer of the server on its way to LangChain: the shared core of stream and invoke."""
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -27,15 +28,18 @@ from langchain_toolstream.core.events import (
     ToolCallFinish,
     ToolCallInvalid,
 )
-from langchain_toolstream.schema.tool_schema import ToolSchema
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 from langchain_toolstream.vllm.response.details import Details, usage_metadata
 from langchain_toolstream.vllm.response.sse import SSEDecoder
+
+_log = logging.getLogger(__name__)
 
 PROVIDER = "vllm"
 _DONE = b"[DONE]"
 _MAX_STRAY = 500
 """Bytes that are kept of lines that are no part of an event."""
+_MAX_NAME_SHOWN = 80
+_MAX_REASON_SHOWN = 400
 
 MAX_SILENT_TOKENS = 10
 """Tokens of a choice that may say nothing.
@@ -51,7 +55,7 @@ class AnswerReader:
     """Read the bytes of one answer.
 
     Args:
-        schemas: The tools of the request by name, `None` if it had none.
+        no_parameters: The names of the request's tools that have none, as for `CompletionStream`.
         max_tokens: How many tokens the request allowed, if it said so.
         passed: As for `ToolCallAssembler`.
         hides_reasoning: Whether the request asked to leave the reasoning out.
@@ -63,8 +67,8 @@ class AnswerReader:
 
     def __init__(
         self,
-        schemas: Mapping[str, ToolSchema] | None,
         *,
+        no_parameters: Collection[str] = (),
         max_tokens: int | None = None,
         passed: bool = False,
         hides_reasoning: bool = False,
@@ -73,10 +77,13 @@ class AnswerReader:
         self.done = False
         self._hides_reasoning = hides_reasoning
         self.received = 0
+        self._aborted = False
         self._error: StreamInterruptedError | None = None
         self._sse = SSEDecoder()
         self._stray = b""
-        self._completion = CompletionStream(schemas, max_tokens=max_tokens, passed=passed)
+        self._completion = CompletionStream(
+            no_parameters=no_parameters, max_tokens=max_tokens, passed=passed
+        )
         self._events: dict[int, list[Event]] = {}
         self._details = Details()
 
@@ -212,6 +219,7 @@ class AnswerReader:
         Returns:
             What had come, with all calls among the invalid ones.
         """
+        self._aborted = True  # the exception says it
         self._keep(self._completion.abort(reason))
         message = self._message([_unconfirmed(event, reason) for event in self._events.get(0, [])])
         message.usage_metadata = usage_metadata(self._completion.usage)
@@ -222,6 +230,8 @@ class AnswerReader:
         for choice, event in events:
             if not isinstance(event, ToolCallDelta):  # how a call ends says all of it again
                 self._events.setdefault(choice, []).append(event)
+            if isinstance(event, ToolCallInvalid) and not self._aborted:
+                _warn(event)
         return events
 
     @property
@@ -285,6 +295,23 @@ class AnswerReader:
             ],
             response_metadata={"model_provider": PROVIDER},
         )
+
+
+def _warn(call: ToolCallInvalid) -> None:
+    _log.warning(
+        "The call %s (id %s) is invalid and does not run. %s In an agent, the middleware "
+        "EagerToolMiddleware() answers such calls, so that the model can call again; without it, "
+        "an agent ends here if the message has no other call.",
+        _shown(repr(call.name), _MAX_NAME_SHOWN),
+        _shown(repr(call.id), _MAX_NAME_SHOWN),
+        _shown(call.error, _MAX_REASON_SHOWN),
+    )
+
+
+def _shown(text: str, length: int) -> str:
+    """The beginning of a text that a model had a hand in, fit for one line of a log."""
+    cut = text if len(text) <= length else f"{text[:length]}..."
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in cut)
 
 
 def _unconfirmed(event: Event, reason: str) -> Event:

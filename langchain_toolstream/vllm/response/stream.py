@@ -7,10 +7,9 @@ from typing import Any
 
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
-from langchain_toolstream.schema.tool_schema import tool_schemas
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 from langchain_toolstream.vllm.refusals import clear_errors
-from langchain_toolstream.vllm.request.payload import token_limit
+from langchain_toolstream.vllm.request.payload import token_limit, without_parameters
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
 from langchain_toolstream.vllm.response.read_ahead import ReadAhead, areads, idle_timeout, reads
@@ -112,10 +111,9 @@ def answer_reader(payload: dict[str, Any], *, passed: bool = False) -> AnswerRea
         payload: The request.
         passed: As for `ToolCallAssembler`.
     """
-    # vLLM takes two tools of one name; the last one decides.
-    tools = {str(tool.get("function", tool).get("name")): tool for tool in payload.get("tools", ())}
-    # Tools convert what a model writes ("3" for an integer), so that is no reason to refuse here.
-    schemas = tool_schemas(tools.values(), coerce=True) if tools else None
-    hides = payload.get("extra_body", {}).get("include_reasoning") is False
-    limit = token_limit(payload)
-    return AnswerReader(schemas, max_tokens=limit, passed=passed, hides_reasoning=hides)
+    return AnswerReader(
+        no_parameters=without_parameters(payload),
+        max_tokens=token_limit(payload),
+        passed=passed,
+        hides_reasoning=payload.get("extra_body", {}).get("include_reasoning") is False,
+    )

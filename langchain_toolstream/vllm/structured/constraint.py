@@ -24,6 +24,9 @@ _HOLDERS = ("parameters", "schema", "input_schema")
 _CONSTRAINTS = frozenset(
     ("type", "properties", "items", "$ref", "anyOf", "oneOf", "allOf", "enum", "const", "pattern")
 )
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+"""How models name the arguments where they write a call as JSON."""
+
 _MAX_NAME = 64
 _MAX_SHOWN = 100
 
@@ -163,6 +166,12 @@ class AnswerSchema:
         Raises:
             ValueError: It does not fit.
         """
+        if self._is_envelope(value):
+            msg = (
+                f"it is a whole call of {self.name!r} as JSON, with its name, where the arguments "
+                "alone belong"
+            )
+            raise ValueError(msg)
         try:
             if self.make is not None:
                 return self.make(json.dumps(value, allow_nan=False))
@@ -176,6 +185,19 @@ class AnswerSchema:
             msg = f"the schema's own validation raised {error!r}"
             raise ValueError(msg) from error
         return value
+
+    def _is_envelope(self, value: Any) -> bool:
+        """Whether it is `{"name": ..., "arguments": ...}` around what was asked for.
+
+        A schema that allows further fields, and requires none, takes that for an empty answer.
+        """
+        if not isinstance(value, dict) or len(value) != 2 or "name" not in value:  # noqa: PLR2004
+            return False
+        (inner,) = value.keys() - {"name"}
+        properties = self.json.get("properties", {})
+        if inner not in _ARGUMENTS or inner in properties:
+            return False
+        return value["name"] == self.name or bool(properties and "name" not in properties)
 
 
 def _v1_maker(model: type[BaseModelV1]) -> Callable[[str], Any]:

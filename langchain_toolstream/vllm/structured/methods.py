@@ -52,8 +52,8 @@ class StructuredRequest:
         bound = model.bind_tools([self.tool], **fields) if self.tool else model.bind(**fields)
         # What the model itself is constrained to is not sent beside what is asked for here.
         bound = bound.bind(**{name: None for name in _CONSTRAINTS if name not in fields})
-        in_call = self.tool is not None
-        return bound | AnswerParser(self.form, in_call=in_call, include_raw=include_raw)
+        name = self.tool["function"]["name"] if self.tool else None
+        return bound | AnswerParser(self.form, tool=name, include_raw=include_raw)
 
 
 def structured_request(schema: Any, method: Method, *, strict: bool | None) -> StructuredRequest:

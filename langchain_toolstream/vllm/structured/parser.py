@@ -16,6 +16,7 @@ from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.json import JSONEvent, JSONStream
 from langchain_toolstream.core.mark import without_mark
+from langchain_toolstream.schema.tool_schema import shown
 from langchain_toolstream.streams.steps import MessageStep, Reading
 from langchain_toolstream.views.growing_value import Growth
 from langchain_toolstream.vllm.errors import VLLMRefusalError
@@ -129,19 +130,21 @@ class AnswerParser(MessageStep):
 
     Args:
         form: Makes what reads one answer; with `True`, one that shows it while it grows.
-        in_call: Whether the arguments of the call are the answer, and not the text.
+        tool: The tool whose arguments are the answer; without it the text is.
         include_raw: As for `ChatVLLM.with_structured_output`.
     """
 
-    def __init__(self, form: Callable[[bool], Form], *, in_call: bool, include_raw: bool) -> None:
+    def __init__(
+        self, form: Callable[[bool], Form], *, tool: str | None, include_raw: bool
+    ) -> None:
         """Keep how the answer is read."""
         self._form = form
-        self._in_call = in_call
+        self._tool = tool
         self._include_raw = include_raw
 
     def _start(self, *, grows: bool = True) -> "_Reading":
         form = self._form(grows and not self._include_raw)
-        return _Reading(form, in_call=self._in_call, include_raw=self._include_raw)
+        return _Reading(form, tool=self._tool, include_raw=self._include_raw)
 
     def _read(self, message: AIMessage) -> Any:
         reading = self._start(grows=False)
@@ -155,10 +158,10 @@ class AnswerParser(MessageStep):
 class _Reading(Reading[Any]):
     """One answer on its way: the shared core of sync and async, streamed and whole."""
 
-    def __init__(self, form: Form, *, in_call: bool, include_raw: bool) -> None:
+    def __init__(self, form: Form, *, tool: str | None, include_raw: bool) -> None:
         self.trace = AIMessage(content="")
         self._form = form
-        self._in_call = in_call
+        self._tool = tool
         self._include_raw = include_raw
         self._pieces: list[str] = []
         self._finish_reason: str | None = None
@@ -169,25 +172,33 @@ class _Reading(Reading[Any]):
         metadata = message.response_metadata
         self._refusal += message.additional_kwargs.get("refusal") or ""
         self._finish_reason = metadata.get("finish_reason") or self._finish_reason
-        piece = self._piece_of_call(message) if self._in_call else str(message.text)
-        shown = []
+        piece = str(message.text) if self._tool is None else self._piece_of_call(message)
+        parts = []
         if piece:
             self._pieces.append(piece)
-            shown = self._form.feed(piece)
-        return [AddableDict(raw=message)] if self._include_raw else shown
+            parts = [] if self._wrong else self._form.feed(piece)
+        return [AddableDict(raw=message)] if self._include_raw else parts
 
     def _piece_of_call(self, message: AIMessage) -> str:
         reasons = message.response_metadata.get("invalid_tool_calls", {})
         self._wrong.extend(reasons.values())
         if isinstance(message, AIMessageChunk):
-            return "".join(
-                part["args"] or "" for part in message.tool_call_chunks if part["index"] == 0
-            )
-        for call in message.invalid_tool_calls:
-            if call["id"] not in reasons:
-                self._wrong.append(str(call["error"]))
-            return call["args"] or ""
-        return json.dumps(message.tool_calls[0]["args"]) if message.tool_calls else ""
+            parts = [part for part in message.tool_call_chunks if part["index"] == 0]
+            for part in parts:
+                self._check_name(part["name"])
+            return "".join(part["args"] or "" for part in parts)
+        for invalid in message.invalid_tool_calls:
+            if invalid["id"] not in reasons:
+                self._wrong.append(str(invalid["error"]))
+            return invalid["args"] or ""
+        for call in message.tool_calls:
+            self._check_name(call["name"])
+            return json.dumps(call["args"])
+        return ""
+
+    def _check_name(self, name: str | None) -> None:
+        if name and name != self._tool:
+            self._wrong.append(f"It is a call of {shown(name)}, and not of {self._tool!r}.")
 
     def close(self) -> list[Any]:
         """End the answer, and return what is left of it."""
@@ -211,7 +222,7 @@ class _Reading(Reading[Any]):
             raise _no_answer(what, text, _BLANKS if text[-_MANY:].isspace() else _MORE)
         if self._wrong:
             raise _no_answer("is no valid call", text, " ".join(self._wrong))
-        if self._in_call and not self._pieces:
+        if self._tool is not None and not self._pieces:
             raise _no_answer("is no call", text, "The model called no tool.")
         try:
             return self._form.close()

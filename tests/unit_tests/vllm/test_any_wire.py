@@ -18,7 +18,7 @@ from langchain_toolstream.core.errors import ServerStreamError, StreamInterrupte
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
-from tests.unit_tests.vllm.response.test_answer import TOOLS, as_streamed
+from tests.unit_tests.vllm.response.test_answer import as_streamed
 from tests.unit_tests.vllm.wire import body, chunk, event, part
 
 Message = AIMessage | AIMessageChunk
@@ -28,7 +28,7 @@ EVENTS, JSON = "text/event-stream", "application/json"
 
 def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
     """Take the whole road that an answer takes, and hold what is true of every answer."""
-    reader = AnswerReader(TOOLS, max_tokens=10)
+    reader = AnswerReader(max_tokens=10)
     answer = Body(reader, coalesce=True)
     builder = ChunkBuilder(reader)
     chunks: list[AIMessageChunk] = []
@@ -60,7 +60,9 @@ def read(pieces: Iterable[bytes], kind: str = EVENTS) -> list[Message]:
     assert streamed.content == whole.content
     assert len(streamed.invalid_tool_calls) == len(whole.invalid_tool_calls)
     for call in whole.tool_calls:
-        assert TOOLS[call["name"]].validate(call["args"]) is None
+        assert call["name"]
+        assert isinstance(call["args"], dict)
+        json.dumps(call["args"], allow_nan=False)
     good = [c for c in ToolStreamParser().invoke(streamed) if c["type"] == "tool_call"]
     assert good == whole.tool_calls
     return [whole, streamed]
@@ -226,7 +228,7 @@ def test_too_much(place: Callable[[str], bytes], text: str) -> None:
 
 def test_what_is_too_much_is_said() -> None:
     for text, words in (("[" * 100_000, "nested too deeply"), ("9" * 5_000, "no JSON")):
-        reader = AnswerReader(TOOLS)
+        reader = AnswerReader()
         reader.feed(b'data: {"choices": %b}\n\n' % text.encode())
         with pytest.raises(ServerStreamError, match=words):
             reader.close()

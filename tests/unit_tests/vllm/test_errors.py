@@ -256,7 +256,7 @@ def test_two_grammar_backends_in_one_engine_are_explained() -> None:
 
 
 def closes(*chunks: Any, **fields: Any) -> None:
-    reader = AnswerReader(None, **fields)
+    reader = AnswerReader(**fields)
     reader.feed(body(*chunks))
     reader.close()
 
@@ -339,11 +339,11 @@ def test_a_whole_body_that_says_nothing_is_an_error_unless_it_was_cut() -> None:
     choice = {"index": 0, "message": {"content": None}, "finish_reason": "stop"}
     whole = {"choices": [choice], "usage": usage(20, 60)["usage"]}
     for limit in (None, 61):
-        reader = AnswerReader(None, max_tokens=limit)
+        reader = AnswerReader(max_tokens=limit)
         reader.feed_body(event(whole)[6:])
         with pytest.raises(VLLMEmptyOutputError):
             reader.close()
-    reader = AnswerReader(None, max_tokens=60)
+    reader = AnswerReader(max_tokens=60)
     reader.feed_body(event(whole)[6:])
     reader.close()
 

@@ -7,7 +7,7 @@ from tests.unit_tests.wire.row import OSLO_TEXT, PARTS, A, Row, arguments, head,
 ROWS: dict[str, Row] = {
     "12 a name and never any arguments": Row(wire=sent(head("now")), calls=[("a", "now", {})]),
     "12 and the tool requires some": Row(
-        wire=sent(head("add")), invalid=[("add", "Field required at $.a")]
+        wire=sent(head("add")), unfit=[(("a", "add", {}), "Field required at $.a")]
     ),
     **{
         f"13 arguments {args!r}": Row(
@@ -17,7 +17,7 @@ ROWS: dict[str, Row] = {
         for args in (None, "null", "", " ", "{}", {})
     },
     "13 arguments null and the tool requires some": Row(
-        wire=arguments("null", name="add"), invalid=[("add", "Field required at $.a")]
+        wire=arguments("null", name="add"), unfit=[(("a", "add", {}), "Field required at $.a")]
     ),
     "14 white space around the arguments": Row(wire=arguments("\n\n", OSLO_TEXT, "\n"), calls=[A]),
     "20 closed early, then more": Row(
@@ -44,11 +44,12 @@ ROWS: dict[str, Row] = {
     ),
     "25 encoded twice": Row(wire=arguments(json.dumps(OSLO_TEXT)), calls=[A]),
     "25 encoded twice, and not what the tool takes": Row(
-        wire=arguments(json.dumps('{"days": 3}')), invalid=[("get_weather", "Field required")]
+        wire=arguments(json.dumps('{"days": 3}')),
+        unfit=[(("a", "get_weather", {"days": 3}), "Field required at $.city")],
     ),
     "26 an object as text in a string": Row(
         wire=arguments('{"opts": "{\\"unit\\": \\"c\\"}"}', name="configure"),
-        invalid=[("configure", "$.opts")],
+        unfit=[(("a", "configure", {"opts": '{"unit": "c"}'}), "$.opts")],
     ),
     "27 a number as text": Row(
         wire=arguments('{"a": "007", "b": 1}', name="add"),
@@ -63,7 +64,7 @@ ROWS: dict[str, Row] = {
         calls=[("a", "note", {"text": None, "code": 7})],
     ),
     "28 text as a number, where only text may": Row(
-        wire=arguments('{"city": 7}'), invalid=[("get_weather", "$.city")]
+        wire=arguments('{"city": 7}'), unfit=[(("a", "get_weather", {"city": 7}), "$.city")]
     ),
     "29 Python's words": Row(
         wire=arguments('{"city": True}}'), invalid=[("get_weather", "not JSON")]
@@ -89,10 +90,10 @@ ROWS: dict[str, Row] = {
         wire=arguments('{"city": "Oslo", "days": '), invalid=[("get_weather", "not complete")]
     ),
     "37 of a call only the name is left": Row(
-        wire=sent(head("add")), invalid=[("add", "Field required at $.a")]
+        wire=sent(head("add")), unfit=[(("a", "add", {}), "Field required at $.a")]
     ),
     "37 of a call only an empty object is left": Row(
-        wire=arguments("{}"), invalid=[("get_weather", "Field required at $.city")]
+        wire=arguments("{}"), unfit=[(("a", "get_weather", {}), "Field required at $.city")]
     ),
     "70 a big integer": Row(
         wire=arguments('{"a": 123456789012', "34567890123", ', "b": 1}', name="add"),

@@ -61,6 +61,7 @@ class Row:
     wire: bytes
     calls: list[Good] = field(default_factory=list)
     invalid: list[Bad] = field(default_factory=list)  # name, words of the reason
+    unfit: list[tuple[Good, str]] = field(default_factory=list)  # whole, but no tool takes them
     content: str = ""
     reasoning: str = ""
     finish_reason: str = "tool_calls"

@@ -79,8 +79,9 @@ def ways(row: Row) -> Iterable[list[bytes]]:
 
 def check(message: AIMessage, row: Row) -> None:
     """Hold a message, whole or summed, against its row."""
-    told = message.response_metadata.get("invalid_tool_calls", {})
-    check_calls([*message.tool_calls, *message.invalid_tool_calls], row, told)
+    reasons = message.response_metadata.get("invalid_tool_calls", {})
+    calls = [*row.calls, *(call for call, _ in row.unfit)]
+    check_calls([*message.tool_calls, *message.invalid_tool_calls], calls, row.invalid, reasons)
     assert message.content == row.content
     assert message.additional_kwargs.get("reasoning_content", "") == row.reasoning
     assert message.response_metadata["finish_reason"] == row.finish_reason
@@ -89,14 +90,22 @@ def check(message: AIMessage, row: Row) -> None:
         assert message.usage_metadata["output_tokens"] == row.tokens
 
 
-def check_calls(found: list[Any], row: Row, told: dict[str, str]) -> None:
-    check_good([call for call in found if call["type"] == "tool_call"], row.calls)
+def check_parsed(calls: list[Any], row: Row) -> None:
+    """Hold what the parser, which knows the tools, makes of a message against its row."""
+    unfit = [(name, words) for (_, name, _), words in row.unfit]
+    check_calls(calls, row.calls, [*row.invalid, *unfit], {})
+
+
+def check_calls(
+    found: list[Any], calls: list[Good], bad: list[Bad], reasons: dict[str, str]
+) -> None:
+    check_good([call for call in found if call["type"] == "tool_call"], calls)
     invalid = [
-        (call["name"] or "", call["error"] or told[call["id"]])
+        (call["name"] or "", call["error"] or reasons[call["id"]])
         for call in found
         if call["type"] == "invalid_tool_call"
     ]
-    check_bad(invalid, row.invalid)
+    check_bad(invalid, bad)
     assert len({call["id"] for call in found}) == len(found), "ids tell calls apart"
 
 
@@ -129,7 +138,7 @@ async def test_is_the_message_on_every_path(server: Server, row: Row) -> None:
         chunks: list[AIMessageChunk] = list(llm.stream("go"))
         check(reduce(add, chunks), row)
         calls = ToolStreamParser(TOOLS).transform(iter(chunks))
-        check_calls([call for some in calls for call in some], row, {})
+        check_parsed([call for some in calls for call in some], row)
     check(llm.invoke("go"), row)
     check(await llm.ainvoke("go"), row)
 

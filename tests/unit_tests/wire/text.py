@@ -26,7 +26,8 @@ ROWS: dict[str, Row] = {
     ),
     "24 a marker in a string begins a call": Row(
         wire=sent(head(args='{"city": "a'), [f(1, "b", ' inside"}')]),
-        invalid=[("get_weather", "not complete"), ('inside"}', "is bound")],
+        invalid=[("get_weather", "not complete")],
+        unfit=[(("b", 'inside"}', {}), "is bound")],
     ),
     "33 white space around calls": Row(
         wire=sent(text("\n\n"), PLAIN, text("\n"), head(args=ROME_TEXT, index=1), text(" ")),
@@ -62,7 +63,12 @@ ROWS: dict[str, Row] = {
     ),
     "41 the envelope for arguments": Row(
         wire=arguments(json.dumps({"name": "get_weather", "arguments": OSLO})),
-        invalid=[("get_weather", "Field required at $.city")],
+        unfit=[
+            (
+                ("a", "get_weather", {"name": "get_weather", "arguments": OSLO}),
+                "Field required at $.city",
+            )
+        ],
     ),
     "42 reasoning": Row(
         wire=sent(chunk(reasoning="h"), chunk(reasoning="mm"), PLAIN),

@@ -131,11 +131,11 @@ ROWS: dict[str, Row] = {
     ),
     "23 the name of something inside the arguments": Row(
         wire=arguments('{"name": "Bob"}', name="Bob"),
-        invalid=[("Bob", "Bound tools: 'get_weather', 'now'")],
+        unfit=[(("a", "Bob", {"name": "Bob"}), "Bound tools: 'get_weather', 'now'")],
     ),
     "35 special tokens in a name": Row(
         wire=arguments("{}", name="now<|channel|>commentary"),
-        invalid=[("now<|channel|>commentary", "Bound tools: ")],
+        unfit=[(("a", "now<|channel|>commentary", {}), "Bound tools: ")],
     ),
     **{
         f"56 {call_id}": Row(
@@ -151,7 +151,7 @@ ROWS: dict[str, Row] = {
     },
     **{
         f"57 name {name!r}": Row(
-            wire=arguments("{}", name=name), invalid=[(name.strip(), "Bound tools: ")]
+            wire=arguments("{}", name=name), unfit=[(("a", name.strip(), {}), "Bound tools: ")]
         )
         for name in (' ["', ' inside"}', "a.b")
     },
@@ -159,6 +159,6 @@ ROWS: dict[str, Row] = {
     "57 space around a name": Row(wire=arguments("{}", name=" now\n"), calls=[("a", "now", {})]),
     "58 a tool that is not bound": Row(
         wire=arguments("{}", name="nope"),
-        invalid=[("nope", "No tool 'nope' is bound. Bound tools: 'get_weather', 'now'")],
+        unfit=[(("a", "nope", {}), "No tool 'nope' is bound. Bound tools: 'get_weather', 'now'")],
     ),
 }

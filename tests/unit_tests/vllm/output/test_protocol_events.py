@@ -18,7 +18,7 @@ from langchain_toolstream.core.events import Event
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from tests.unit_tests.core.helpers import growth
-from tests.unit_tests.vllm.response.test_answer import CALLS, TOOLS, some_ways
+from tests.unit_tests.vllm.response.test_answer import CALLS, some_ways
 from tests.unit_tests.vllm.wire import body, chunk, event, part, usage
 
 RUN = UUID(int=7)
@@ -37,11 +37,9 @@ def args_b(text: str, **more: Any) -> dict[str, Any]:
     return chunk(part(text, index=1), **more)
 
 
-def read(
-    pieces: Iterable[bytes], tools: Any = TOOLS, *, into: list[Any] | None = None
-) -> list[list[Any]]:
+def read(pieces: Iterable[bytes], *, into: list[Any] | None = None) -> list[list[Any]]:
     """The events of every piece, and of the end."""
-    reader = AnswerReader(tools, passed=True)
+    reader = AnswerReader(passed=True)
     builder = ProtocolBuilder(reader, run_id=RUN)
     seen = [] if into is None else into
 
@@ -80,9 +78,9 @@ def assert_deltas_join(events: Iterable[Any]) -> None:
                 assert json.loads(args[one["index"]]) == one["content"]["args"]
 
 
-def invoked(wire: bytes, tools: Any = TOOLS) -> AIMessage:
+def invoked(wire: bytes) -> AIMessage:
     """What `invoke` returns."""
-    reader = AnswerReader(tools)
+    reader = AnswerReader()
     reader.feed(wire)
     reader.close()
     message = reader.result().generations[0].message
@@ -237,17 +235,18 @@ FINISHES: dict[str, tuple[list[Any], dict[str, tuple[int, str]]]] = {
         [BEGIN_A, args_a(A), args_a("more"), BEGIN_B, args_b(B), END],
         {"call_a": (0, "invalid_tool_call"), "call_b": (0, "tool_call")},
     ),
-    "unknown": (
+    "unknown tool": (
         [chunk(part(A, id="call_a", name="rmdir")), BEGIN_B, args_b(B), END],
-        {"call_a": (0, "invalid_tool_call"), "call_b": (0, "tool_call")},
+        {"call_a": (3, "tool_call"), "call_b": (0, "tool_call")},
     ),
-    "refused by the schema": (
+    "arguments that do not fit": (
         [BEGIN_A, args_a('{"query": ["cats"]}'), BEGIN_B, args_b(B), END],
-        {"call_a": (0, "invalid_tool_call"), "call_b": (0, "tool_call")},
+        {"call_a": (4, "tool_call"), "call_b": (0, "tool_call")},
     ),
-    "one behind what is none": (
+    "one behind an invalid call": (
         [
-            chunk(part(A, id="call_a", name="rmdir")),
+            BEGIN_A,
+            args_a("{query}"),
             BEGIN_B,
             args_b(B),
             chunk(part("{}", index=2, id="call_c", name="now")),
@@ -255,7 +254,7 @@ FINISHES: dict[str, tuple[list[Any], dict[str, tuple[int, str]]]] = {
         ],
         {
             "call_a": (0, "invalid_tool_call"),
-            "call_b": (4, "tool_call"),
+            "call_b": (5, "tool_call"),
             "call_c": (0, "tool_call"),
         },
     ),
@@ -334,20 +333,17 @@ CHUNKS = st.builds(
 @given(
     before=st.sampled_from([[], FINISHED]),
     sent=st.lists(CHUNKS, max_size=7),
-    bound=st.booleans(),
 )
 def test_whatever_comes_it_is_what_invoke_says_or_it_raises(
     *,
     before: list[Any],
     sent: list[Any],
-    bound: bool,
 ) -> None:
-    tools = TOOLS if bound else None
     sent = [*before, *sent]
     wire = body(*sent, END)
-    truth = invoked(wire, tools)
+    truth = invoked(wire)
     try:
-        events = flat(read([event(one) for one in (*sent, END)], tools))
+        events = flat(read([event(one) for one in (*sent, END)]))
     except ServerStreamError:
         assert truth.invalid_tool_calls != []
         return

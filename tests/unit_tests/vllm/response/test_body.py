@@ -24,7 +24,6 @@ from tests.unit_tests.vllm.response.test_answer import (
     CALLS,
     END,
     QUERY,
-    TOOLS,
     as_streamed,
     now,
     search,
@@ -47,7 +46,7 @@ MIXED = body(
 
 
 def batches(pieces: Iterable[bytes], *, coalesce: bool) -> Iterator[tuple[AnswerReader, list[Any]]]:
-    reader = AnswerReader(TOOLS)
+    reader = AnswerReader()
     answer = Body(reader, coalesce=coalesce)
     for piece in pieces:
         for events in answer.feed(piece):
@@ -189,13 +188,13 @@ def test_joined_deltas_keep_their_choice() -> None:
     wire = body(
         chunk(content="a", choice=0), chunk(content="b", choice=1), chunk(content="c", choice=1)
     )
-    (events,) = Body(AnswerReader(None), coalesce=True).feed(wire)
+    (events,) = Body(AnswerReader(), coalesce=True).feed(wire)
     assert events == [(0, TextDelta(text="a")), (1, TextDelta(text="bc"))]
 
 
 def test_what_is_no_delta_stays() -> None:
     wire = body(chunk(part("{", id="a", name="f"), part("1", index=1, id="b", name="g")))
-    (events,) = Body(AnswerReader(None), coalesce=True).feed(wire)
+    (events,) = Body(AnswerReader(), coalesce=True).feed(wire)
     assert [type(event) for _, event in events] == [ToolCallStart, ToolCallDelta, ToolCallStart]
 
 

@@ -25,7 +25,7 @@ END = chunk(finish_reason="stop")
 
 def read(wire: bytes) -> tuple[AIMessageChunk, AIMessage]:
     """The sum of the chunks and the whole message."""
-    reader = AnswerReader(None)
+    reader = AnswerReader()
     builder = ChunkBuilder(reader)
     total = reduce(add, [*builder.build(reader.feed(wire)), *builder.build(reader.close())])
     summed = total.message
@@ -56,7 +56,7 @@ class TestMetadata:
         assert metadata["prompt_text"] == "Hi"
 
     def test_each_choice_has_its_own(self) -> None:
-        reader = AnswerReader(None)
+        reader = AnswerReader()
         reader.feed(
             body(
                 of_choice(0, token_ids=[1]),
@@ -228,7 +228,7 @@ def test_json_that_is_too_deep_is_the_servers_error(opening: str, where: str, de
     wire = event(chunk(content="a")) + b"data: " + text.encode() + b"\n\n" + DONE
     with pytest.raises(ServerStreamError, match=r"nested too deeply|no JSON object"):
         read(wire)
-    whole = AnswerReader(None)
+    whole = AnswerReader()
     with pytest.raises(ServerStreamError, match=r"nested too deeply|no JSON object"):
         whole.feed_body(text.encode())
 

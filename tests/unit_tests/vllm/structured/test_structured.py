@@ -465,8 +465,8 @@ class TestReadsCalls:
             (called('{"to": "alice"}'), r"Field required at \$\.amount"),
             (called(PAY_TEXT, "x"), "The arguments were complete, and then 'x' followed"),
             (called('{"to": "al'), "The text ends inside a string"),
-            (called(PAY_TEXT, name="Other"), "No tool 'Other' is bound"),
-            (called(""), "no arguments"),
+            (called(PAY_TEXT, name="Other"), "a call of 'Other', and not of 'Pay'"),
+            (called(""), r"Field required at \$\.to"),
             (said("I will not."), "The model called no tool"),
         ],
     )
@@ -570,7 +570,7 @@ class TestGrows:
 
 def whole(schema: Any, method: Any) -> Callable[[str], Any]:
     asked = structured_request(schema, method, strict=None)
-    parser = AnswerParser(asked.form, in_call=False, include_raw=True)
+    parser = AnswerParser(asked.form, tool=None, include_raw=True)
     return lambda text: parser.invoke(AIMessage(text))
 
 
