@@ -28,11 +28,12 @@ open ──root object closes──> closed ──message ends, nothing against 
    - A piece without index and id, while several calls are open, makes all of them invalid; so does
      one whose index says one open call and whose id another, or whose id two open calls share. Its
      place in the list tells nothing: one list may hold several entries of one call.
-   - Arguments that found no named call make invalid every call without arguments (but for tools
-     without parameters), every call whose arguments began before its name, and every call that was
-     open when they began: a piece of it may be missing.
-   - A call without arguments whose index went on under another id is invalid (but for tools
-     without parameters).
+   - Arguments that found no named call, or stand behind a closed one, make invalid every call
+     without arguments (but for tools without parameters). The first make invalid, too, every call
+     whose arguments began before its name, and every call that was open when they began: a piece
+     of it may be missing.
+   - A call without arguments (but for tools without parameters) whose index went on under another
+     id is invalid, and so is the call that took the index, unless arguments came with its name.
    - Of one id, name and arguments at several indexes the first stands; each repetition is invalid.
      Where only one of two calls with the same id and name has arguments, the other is invalid.
 
@@ -119,8 +120,8 @@ _STRAY = (
     "its arguments are cannot be told."
 )
 _LEFT = (
-    "The call has no arguments, and its index went on under another id, so what belongs to which "
-    "call cannot be told."
+    "An index went on under another id before arguments came, so which of two calls they belong "
+    "to cannot be told; this is one of them."
 )
 _REPEATED = "The server sent a call with this id and name before, under another index."
 
@@ -185,9 +186,9 @@ class _Call:
     """One call while it is written."""
 
     __slots__ = (
-        "args", "arguments", "beside", "double_encoded", "error", "fields", "finished", "fragments",
-        "id", "index", "left", "name", "no_parameters", "provisional", "ready", "reported_invalid",
-        "spec", "told", "undelivered", "wire_id", "wire_index",
+        "args", "arguments", "beside", "came_whole", "double_encoded", "error", "fields",
+        "finished", "fragments", "id", "index", "left_to", "name", "no_parameters", "provisional",
+        "ready", "reported_invalid", "spec", "told", "undelivered", "wire_id", "wire_index",
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
@@ -199,8 +200,9 @@ class _Call:
         self.name = ""
         self.spec: ToolSpec | None = None
         self.no_parameters = False  # so none have to come
+        self.came_whole = False  # whether its name and its first arguments came together
         self.beside: list[_Call] | None = None  # if its arguments began before its name: what was
-        self.left = False  # whether its index went on under another id        open at that time
+        self.left_to: _Call | None = None  # which took its index               open at that time
         self.arguments = Arguments()
         self.undelivered: list[str] = []  # what readers have not been given yet
         self.fields: list[JSONEvent] = []  # likewise
@@ -301,6 +303,7 @@ class ToolCallAssembler:
         self._next_ready = 0
         self._last_written: _Call | None = None
         self._cut_by: str | None = None
+        self._has_stray_text = False  # whether a closed call was contradicted
         self._closed = False
 
     def feed(
@@ -475,7 +478,7 @@ class ToolCallAssembler:
                 return
             call = self._open()
             if index in self._by_index:
-                self._by_index[index].left = True
+                self._by_index[index].left_to = call
         if name and call.name and name != call.name and not (wire_id and wire_id == call.wire_id):
             reason = f"The call was begun as {call.name!r} and went on as {name!r}."
             self._refuse(call, reason, events)
@@ -491,6 +494,7 @@ class ToolCallAssembler:
         self._start(events)
         if problem:
             self._refuse(call, problem, events)
+        call.came_whole = call.came_whole or bool(name and text)
         if text:
             self._last_written = call
             if not call.name and call.beside is None and text.strip(BLANK):
@@ -532,10 +536,9 @@ class ToolCallAssembler:
         if known:
             if name or len(known) > 1:
                 return None
-            if not call.arguments.json.closed:
+            if not call.arguments.json.closed and not known[0].arguments.json.closed:
                 self._doubt([call, known[0]], events)
-                return call
-            return known[0]
+            return known[0] if call.arguments.json.closed else call
         if call.wire_id is None and name in ("", call.name or name):
             return call
         return None
@@ -547,7 +550,7 @@ class ToolCallAssembler:
                 return known[0]
             return call
         # A call without an index takes this one, if no other can be meant.
-        waiting = [c for c in self._waiting() if c.wire_index is None or c.is_bare]
+        waiting = self._waiting()
         if len(waiting) == 1 and waiting[0].wire_index is None and waiting[0].name:
             (call,) = waiting
             if name in ("", call.name) and not (wire_id and call.wire_id):
@@ -557,7 +560,7 @@ class ToolCallAssembler:
     def _find_by_id(
         self, known: list[_Call], name: str, text: str, events: list[CallEvent]
     ) -> _Call | None:
-        if known:
+        if known := [call for call in known if name in ("", call.name or name)]:
             waiting = [call for call in known if call.waits]
             if len(waiting) > 1 and text:
                 self._doubt(waiting, events)
@@ -594,12 +597,19 @@ class ToolCallAssembler:
 
     def _resolve_doubts(self, events: list[CallEvent]) -> None:
         """What can be told only when everything has come."""
-        self._doubt_each([c for c in self._calls if c.left and c.is_bare], _LEFT, events)
+        for call in self._calls:
+            if call.left_to is not None and call.is_bare:
+                taker = [] if call.left_to.came_whole else [call.left_to]
+                self._doubt_each([call, *taker], _LEFT, events)
         for call in self._calls:
             if call.is_stray:
                 self._doubt_each(call.beside or [], _STRAY, events)
-        if any(call.is_stray and not call.name for call in self._calls):
-            late = [call for call in self._calls if call.is_bare or call.beside is not None]
+        is_lost = any(call.is_stray and not call.name for call in self._calls)
+        if is_lost or self._has_stray_text:
+            bare = [call for call in self._calls if call.is_bare]
+            self._doubt_each(bare, _STRAY, events)
+        if is_lost:
+            late = [call for call in self._calls if call.beside is not None]
             self._doubt_each(late, _STRAY, events)
         for same in self._by_wire_id.values():
             for call in same[1:]:
@@ -719,6 +729,7 @@ class ToolCallAssembler:
             "so the server sent either too little or too much."
         )
         self._refuse(call, reason, events)
+        self._has_stray_text = True
 
     # What a call is worth.
 
@@ -827,8 +838,11 @@ class ToolCallAssembler:
             return True
         if self._passed and (call.beside is not None or call.is_bare):
             return True
-        strays = [other for other in self._calls if other.is_stray]
-        return any(call.is_bare or call in (other.beside or ()) for other in strays)
+        return any(
+            (other.is_stray and (call.is_bare or call in (other.beside or ())))
+            or (other.left_to is call and other.is_bare and not call.came_whole)
+            for other in self._calls
+        )
 
     def _be_ready(self, call: _Call, events: list[CallEvent], *, early: bool) -> None:
         if call.ready or call.args is None:

@@ -496,6 +496,10 @@ DOUBT: dict[str, tuple[list[Delta], list[Call]]] = {
     ),
     "two names at one index before the arguments": (
         [[f(0, "a", "stop", "")], [f(0, "b", "save", "")], [f(0, args=FILE_TEXT)]],
+        [bad("stop", "went on under another id"), bad("save", "went on under another id")],
+    ),
+    "two names at one index, and arguments with the second": (
+        [[f(0, "a", "stop", "")], [f(0, "b", "save", FILE_TEXT)]],
         [bad("stop", "went on under another id"), SAVE_FILE],
     ),
     "two names at one index, for a tool without parameters": (
