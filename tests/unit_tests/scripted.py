@@ -153,7 +153,10 @@ async def comes_true(condition: Callable[[], bool]) -> bool:
 
 
 def pass_time(seconds: float) -> None:
-    """Put the clock of the event loop forward: a timeout is due the moment the test is ready."""
+    """Put the clock of the event loop forward: a timeout is due the moment the test is ready.
+
+    Less than `PATIENCE`, or what the test waits for meanwhile is given up too.
+    """
     loop: Any = asyncio.get_running_loop()
     now = loop.time
     loop.time = lambda: now() + seconds

@@ -368,11 +368,11 @@ class TestTools:
         @tool
         async def wait() -> str:
             """Wait for ever."""
-            pass_time(60)
+            pass_time(10)
             await asyncio.Event().wait()
             return ""
 
-        tools = ToolSet([wait], timeout=60)
+        tools = ToolSet([wait], timeout=10)
         llm = model([*written(0, "c1", "wait", "{}"), END])
         events = await all_of(tool_events(chain(llm, tools), "x"))
         assert kinds(events)[-2:] == ["tool-start", "tool-error"]

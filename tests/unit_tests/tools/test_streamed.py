@@ -554,13 +554,13 @@ class TestWhoStopsWhom:
 
     async def test_a_timeout_covers_the_writing(self) -> None:
         writer = Writer()
-        tools = ToolSet([writer.tool("async")], timeout=60)
+        tools = ToolSet([writer.tool("async")], timeout=10)
 
         async def slow() -> AsyncIterator[AIMessageChunk]:
             for one in WRITE:
                 yield one
             await asyncio.wait_for(writer.read.wait(), PATIENCE)
-            pass_time(60)
+            pass_time(10)
             assert await comes_true(lambda: bool(writer.outcomes))
             yield END
 

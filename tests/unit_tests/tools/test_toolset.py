@@ -411,15 +411,15 @@ class TestATimeout:
         async def hang() -> None:
             """Hang."""
             try:
-                pass_time(60)
+                pass_time(10)
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 cancelled.set()
                 raise
 
-        message = await run(ToolSet([hang], timeout=60), good("c", "hang"))
+        message = await run(ToolSet([hang], timeout=10), good("c", "hang"))
         assert cancelled.is_set()
-        assert message.content == "Error: hang did not finish within 60 seconds."
+        assert message.content == "Error: hang did not finish within 10 seconds."
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     @every_way
