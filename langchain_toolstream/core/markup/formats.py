@@ -7,7 +7,7 @@ texts to the tests.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from langchain_toolstream.core.markup.json_calls import (
     arguments_of,
@@ -213,11 +213,11 @@ def _dsml(space: str = "") -> Machine:
     )
 
 
-def _pairs(name: str, end: str, tag: str = "arg", *, suffix: str = "") -> Machine:
+def _pairs(name: str | tuple[str, ...], end: str, tag: str = "arg", *, suffix: str = "") -> Machine:
     key = f"<{tag}_key{suffix}>{{key}}</{tag}_key{suffix}>~"
     return _tags(
         Tags(
-            name=(name,),
+            name=(name,) if isinstance(name, str) else name,
             parameter=(
                 f"{key}<{tag}_value{suffix}>",
                 f"{key}<{tag}_type{suffix}>{{type}}</{tag}_type{suffix}>~<{tag}_value{suffix}>",
@@ -303,8 +303,11 @@ _PYTHON_ALONE = (
     Opening("^[~{function}(~{argument}~=", _python, alone=True),
 )
 _K2 = _headed("<|tool_call_begin|>~{id}~<|tool_call_argument_begin|>")
-_V3 = _headed("<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json")
-_V31 = _headed("<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>")
+_DEEPSEEK = _headed(
+    "<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json",
+    "<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>",
+)
+_DEEPSEEK_ENDS = ("```~<｜tool▁call▁end｜>", "<｜tool▁call▁end｜>")
 _MISTRAL = _headed("{word}[CALL_ID]{id}[ARGS]", "{word}[ARGS]", "{word}^{")
 _M3 = "]<]minimax[>["
 
@@ -318,15 +321,15 @@ _ROWS = (
         "deepseek_v3",
         ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
         "<｜tool▁call▁begin｜>",
-        _V3,
-        ends=("```~<｜tool▁call▁end｜>", "<｜tool▁call▁end｜>"),
+        _DEEPSEEK,
+        ends=_DEEPSEEK_ENDS,
     ),
     _sectioned(
         "deepseek_v31",
         ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
         "<｜tool▁call▁begin｜>",
-        _V31,
-        ends=("<｜tool▁call▁end｜>",),
+        _DEEPSEEK,
+        ends=_DEEPSEEK_ENDS,
     ),
     _dsml_format("deepseek_v32", "function_calls"),
     _dsml_format("deepseek_v4", "tool_calls"),
@@ -372,21 +375,21 @@ _ROWS = (
         (Opening("<tool_calls>~^[", _list, ends=("</tool_calls>",)),),
         answer=("<answer>", "</answer>"),
     ),
-    _sectioned(
-        "hy_v3",
-        ("<tool_calls{suffix}>", "</tool_calls{suffix}>"),
-        "<tool_call{suffix}>",
-        _pairs(
-            "<tool_call{suffix}>~{name}<tool_sep{suffix}>",
-            "</tool_call{suffix}>",
-            suffix="{suffix}",
-        ),
-    ),
-    _sectioned(
-        "hy_v4",
-        ("<tool_calls{suffix}>", "</tool_calls{suffix}>"),
-        "<tool_call{suffix}>",
-        _pairs("<tool_call{suffix}>~{name}^<", "</tool_call{suffix}>", suffix="{suffix}"),
+    *(
+        _sectioned(
+            name,
+            ("<tool_calls{suffix}>", "</tool_calls{suffix}>"),
+            "<tool_call{suffix}>",
+            _pairs(
+                (
+                    "<tool_call{suffix}>~{name}<tool_sep{suffix}>",
+                    "<tool_call{suffix}>~{name}^<",
+                ),
+                "</tool_call{suffix}>",
+                suffix="{suffix}",
+            ),
+        )
+        for name in ("hy_v3", "hy_v4")
     ),
     Format(
         "inkling",
@@ -571,3 +574,37 @@ _ROWS = (
 
 FORMATS: Final[dict[str, Format]] = {row.name: row for row in _ROWS}
 """The formats by name."""
+
+AUTO: Final = "auto"
+"""Stands for the format that the model turns out to write."""
+
+# Of formats whose calls begin alike, and are read alike or nearly so, the first one.
+_BY_MARKER = {
+    opening.marker: row
+    for row in (*reversed(_ROWS), FORMATS["qwen3_coder"])
+    for opening in row.openings
+}
+
+
+def _all(field: str) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(one for row in _ROWS for one in getattr(row, field)))
+
+
+ANY_FORMAT: Final = Format(
+    AUTO,
+    tuple(
+        opening
+        for row in _ROWS
+        for opening in row.openings
+        if _BY_MARKER[opening.marker] is row and not opening.inside
+    ),
+    thoughts=_all("thoughts"),
+    headers=_all("headers"),
+    frames=_all("frames"),
+)
+"""Every format at once, up to the first call: its marker tells which one it is."""
+
+
+def format_of(marker: str) -> str:
+    """Say which format the marker of a call belongs to."""
+    return _BY_MARKER[marker].name

@@ -18,7 +18,15 @@ from functools import lru_cache
 from typing import Any
 
 from langchain_toolstream.core.calls import is_truncating
-from langchain_toolstream.core.markup.formats import FORMATS, Format, Opening, Thoughts
+from langchain_toolstream.core.markup.formats import (
+    ANY_FORMAT,
+    AUTO,
+    FORMATS,
+    Format,
+    Opening,
+    Thoughts,
+    format_of,
+)
 from langchain_toolstream.core.markup.patterns import SPACE, Pattern, closing, finder, pattern
 from langchain_toolstream.core.markup.tape import (
     BrokenMarkupError,
@@ -76,16 +84,21 @@ def _heads(patterns: tuple[Pattern, ...]) -> Iterator[str]:
 
 @lru_cache(maxsize=64)
 def _plan(name: str) -> _Plan:
-    return _Plan(FORMATS[name])
+    return _Plan(ANY_FORMAT if name == AUTO else FORMATS[name])
 
 
 class MarkupReader:
     """Read what a model wrote.
 
     Args:
-        format: The name of the format, as vLLM's `--tool-call-parser` takes it.
+        format: The name of the format, as vLLM's `--tool-call-parser` takes it, or `"auto"` for
+            the one that the first call's marker tells. A text without a marker is then a call
+            only where its tool is bound.
         tools: The bound tools by name, which know the types of values that are written as text.
         thinking: Whether the prompt has opened the thoughts, so that the text begins inside them.
+
+    Attributes:
+        format: The name of the format, from the moment that it is known.
 
     Example:
         ```python
@@ -110,7 +123,8 @@ class MarkupReader:
         thinking: bool = False,
     ) -> None:
         """Start before the first character."""
-        self._plan = _plan(check_format(format))
+        self.format = check_format(format)
+        self._plan = _plan(format)
         self._tools = tools
         self._tape = Tape()
         self._inside = False  # a section of calls
@@ -160,8 +174,9 @@ class MarkupReader:
         yield
         tape = self._tape
         if thinking:
-            (thoughts, *_) = self._plan.thoughts.values()
-            yield from self._think(thoughts)
+            opening, *_ = self._plan.thoughts
+            ends = [end for one in self._plan.thoughts.values() for end in one.ends]
+            yield from self._think(Thoughts(opening, tuple(dict.fromkeys(ends))))
         while True:
             if self._starts:
                 yield from self._skip()
@@ -169,7 +184,7 @@ class MarkupReader:
                     return
                 patterns = self._plan.inside if self._inside else self._plan.start
                 found = yield from tape.look(patterns)
-                if found is not None:
+                if found is not None and self._is_meant(*found):
                     yield from self._found(*found)
                     continue
                 if self._cut_marker(patterns):
@@ -234,10 +249,21 @@ class MarkupReader:
             return False
         return True
 
+    def _is_meant(self, marker: Pattern, match: Any) -> bool:
+        """Whether a text that has no marker is a call, where the format is not known."""
+        opening = self._plan.calls.get(marker.template)
+        if not (self.format == AUTO and opening is not None and opening.alone):
+            return True
+        name = match.groupdict().get("quoted") or match.groupdict().get("function")
+        return self._tools is not None and name in self._tools
+
     def _found(self, marker: Pattern, match: Any) -> Steps:
         """Read on behind a marker."""
         template, tape, plan = marker.template, self._tape, self._plan
         if opening := plan.calls.get(template):
+            if self.format == AUTO:
+                self.format = format_of(template)
+                self._plan = _plan(self.format)
             yield from self._call(opening, match.groupdict())
         elif thoughts := plan.thoughts.get(template):
             yield from self._think(thoughts)
@@ -406,10 +432,10 @@ def check_format(name: str) -> str:
     Raises:
         ValueError: There is none of that name; the message lists those that there are.
     """
-    if name not in FORMATS:
+    if name not in FORMATS and name != AUTO:
         msg = (
             f"No format {name!r} is known. Formats have the names of vLLM's --tool-call-parser: "
-            f"{', '.join(FORMATS)}."
+            f"{', '.join(FORMATS)}; or {AUTO!r}."
         )
         raise ValueError(msg)
     return name

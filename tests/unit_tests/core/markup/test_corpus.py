@@ -7,6 +7,7 @@ import pytest
 from langchain_toolstream.core.events import ToolCallReady
 from langchain_toolstream.core.markup import FORMATS
 from tests.unit_tests.core.markup.corpus import (
+    ALONE,
     Record,
     problems,
     read,
@@ -84,3 +85,17 @@ def test_a_text_reads_the_same_wherever_it_is_cut(name: str) -> None:
         for at in range(1, len(text)):
             halves = read_record(record, [text[:at], text[at:]], judged=False)
             assert halves.key == whole.key, (record["id"], at)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_auto_finds_the_format(name: str) -> None:
+    wrong = []
+    for record in of_format(name):
+        if record["expect"] == "invalid" and name in ALONE:
+            continue  # a call of no bound tool, and without a marker, is text
+        tools = schemas(record)
+        found = read("auto", [record["text"]], tools, finish=record["finish"])
+        assert read("auto", record["text"], tools, finish=record["finish"]).key == found.key
+        wrong += [f"{record['id']}: {one}" for one in problems(record, found)[1]]
+    # mimo's tags are qwen3_coder's, which strips a line end that mimo means.
+    assert wrong == []
