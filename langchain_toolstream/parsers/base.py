@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 
 from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
+from langchain_toolstream.core.markup import MarkupReader
 from langchain_toolstream.schema.injected import CallId
 from langchain_toolstream.schema.tool_schema import ToolLike, ToolSchema, tool_schemas
 from langchain_toolstream.streams.messages import MessageEvents
@@ -52,6 +53,7 @@ class CallsReading(Reading[Out]):
         reader: The name of the parser, for messages to people.
         growth: As for `MessageEvents`.
         provisional: As for `MessageEvents`.
+        markup: As for `MessageEvents`.
     """
 
     def __init__(
@@ -61,10 +63,11 @@ class CallsReading(Reading[Out]):
         reader: str,
         growth: bool = False,
         provisional: bool = False,
+        markup: MarkupReader | None = None,
     ) -> None:
         """Start before the first chunk."""
         self._message = MessageEvents(
-            schemas, reader=reader, growth=growth, provisional=provisional
+            schemas, reader=reader, growth=growth, provisional=provisional, markup=markup
         )
         self.trace = self._message.trace
         self._good: list[ToolCall] = self.trace.tool_calls

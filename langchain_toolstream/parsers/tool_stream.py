@@ -14,6 +14,7 @@ from langchain_toolstream.core.events import (
     ToolCallProvisional,
     ToolCallReady,
 )
+from langchain_toolstream.core.markup import MarkupReader, check_format
 from langchain_toolstream.parsers.base import CallsReading, ToolCallError, ToolsParser
 from langchain_toolstream.schema.streamed import Streamed
 from langchain_toolstream.schema.tool_schema import ToolLike
@@ -37,8 +38,9 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
     `ToolSet.map()` then stops the tool.
 
     Reads `AIMessageChunk`s of any chat model, whole `AIMessage`s, legacy
-    `additional_kwargs["tool_calls"]` and v1 content blocks. Costs the same per chunk however long
-    the arguments have become.
+    `additional_kwargs["tool_calls"]` and v1 content blocks. With `tool_call_parser` it reads the
+    calls that stand in the text, behind any model that gives plain text (llama.cpp, transformers,
+    an engine in the process). Costs the same per chunk however long the arguments have become.
 
     Example:
         ```python
@@ -65,11 +67,22 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
     """What to do with invalid calls: put them into the list, or raise one `ToolCallError` after
     all good calls."""
 
+    tool_call_parser: str | None = None
+    """The format of the markup to read out of the message's text, for a model that gives plain
+    text: a name that vLLM's `--tool-call-parser` takes, or `"auto"`. `None`: whoever made the
+    message has read its calls."""
+
+    thinking: bool = False
+    """Whether the prompt has begun the model's thoughts, so that its text begins inside them.
+    For `tool_call_parser` only."""
+
     def __init__(
         self,
         tools: Iterable[ToolLike] | None = None,
         *,
         on_invalid: Literal["emit", "raise"] = "emit",
+        tool_call_parser: str | None = None,
+        thinking: bool = False,
         **kwargs: Any,
     ) -> None:
         """Look at the tools.
@@ -77,25 +90,43 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
         Args:
             tools: The tools that were bound, see `tools`.
             on_invalid: See `on_invalid`.
+            tool_call_parser: See `tool_call_parser`.
+            thinking: See `thinking`.
             **kwargs: Fields of the base class.
 
         Raises:
             TypeError: `tools` is no list of tools.
-            ValueError: A tool cannot be understood, or two have the same name.
+            ValueError: A tool cannot be understood, two have the same name, or there is no such
+                format; the message lists those that there are.
         """
-        super().__init__(tools, on_invalid=on_invalid, **kwargs)
+        if tool_call_parser is not None:
+            check_format(tool_call_parser)
+        super().__init__(
+            tools,
+            on_invalid=on_invalid,
+            tool_call_parser=tool_call_parser,
+            thinking=thinking,
+            **kwargs,
+        )
 
     @property
     def _type(self) -> str:
         return "tool_stream_parser"
 
     def _parse(self, message: BaseMessage) -> list[Call]:
-        reading = MessageReading(self._schemas, self.on_invalid)
+        reading = MessageReading(self._schemas, self.on_invalid, markup=self._markup())
         parts = chain(reading.feed(message), reading.close())
         return [call for calls in parts for call in calls]
 
     def _start(self) -> "MessageReading":
-        return MessageReading(self._schemas, self.on_invalid, provisional=True)
+        return MessageReading(
+            self._schemas, self.on_invalid, provisional=True, markup=self._markup()
+        )
+
+    def _markup(self) -> MarkupReader | None:
+        if self.tool_call_parser is None:
+            return None
+        return MarkupReader(self.tool_call_parser, self._schemas, thinking=self.thinking)
 
 
 class MessageReading(CallsReading[list[Call]]):
@@ -107,8 +138,9 @@ class MessageReading(CallsReading[list[Call]]):
         on_invalid: Literal["emit", "raise"],
         *,
         provisional: bool = False,
+        markup: MarkupReader | None = None,
     ) -> None:
-        super().__init__(schemas, reader="ToolStreamParser", provisional=provisional)
+        super().__init__(schemas, reader="ToolStreamParser", provisional=provisional, markup=markup)
         self._emit = on_invalid == "emit"
         self._has_output = False
         self._streamed: dict[str, Streamed[str]] = {}  # by call, until it is judged

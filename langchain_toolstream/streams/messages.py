@@ -10,6 +10,8 @@ from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_trun
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import CallEvent
 from langchain_toolstream.core.json import JSONStream
+from langchain_toolstream.core.markup import MarkupReader
+from langchain_toolstream.core.markup.tape import Delta
 
 # Where providers say why a message ended. The first that is there counts, but for one that says
 # that it was cut.
@@ -17,6 +19,9 @@ _FINISH_REASON_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reaso
 
 # Providers whose messages always end with a reason, so that an end without one is a cut.
 _ALWAYS_GIVE_A_REASON = frozenset({"openai", "vllm"})
+
+_BEHIND_OTHERS = 1000
+"""Where calls that are read out of a text begin to count, so that they are no calls of a server."""
 
 _CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call"})
 
@@ -34,6 +39,7 @@ class MessageEvents:
         reader: Who reads, for messages to people.
         growth: Whether to report what becomes known of the arguments.
         provisional: Whether to report calls whose tools read an argument while it is written.
+        markup: What reads the calls out of the message's text, where nobody else has.
 
     Attributes:
         trace: The message as a trace shows it; its calls are for the reader to fill in.
@@ -46,9 +52,11 @@ class MessageEvents:
         reader: str,
         growth: bool = False,
         provisional: bool = False,
+        markup: MarkupReader | None = None,
     ) -> None:
         """Start before the first chunk."""
         self.trace = AIMessage(content="")
+        self._markup = markup
         self._assembler = ToolCallAssembler(
             schemas, text=False, growth=growth, provisional=provisional
         )
@@ -70,9 +78,17 @@ class MessageEvents:
             )
             raise OutputParserException(msg)
         metadata = message.response_metadata
+        written: list[CallEvent] = []
         if content := message.content:
-            self._text.append(content if isinstance(content, str) else str(message.text))
+            text = content if isinstance(content, str) else str(message.text)
+            if self._markup is not None:
+                written = self._read_markup(self._markup.feed(text))
+            else:
+                self._text.append(text)
         delta = call_delta(message)
+        return written + self._feed(delta, metadata)
+
+    def _feed(self, delta: dict[str, Any], metadata: dict[str, Any]) -> list[CallEvent]:
         if not metadata:
             return self._assembler.feed(delta) if delta else []
         reason = self._read_metadata(metadata)
@@ -87,10 +103,24 @@ class MessageEvents:
         Raises:
             IncompleteStreamError: An OpenAI-style stream ended without a finish reason.
         """
+        written: list[CallEvent] = []
+        if self._markup is not None:
+            written = self._read_markup(self._markup.close(self._finish_reason))
         self.trace.content = "".join(self._text)
         if self._must_give_a_reason and self._finish_reason is None:
             raise IncompleteStreamError(NO_REASON)
-        return self._assembler.close(self._finish_reason)
+        return written + self._assembler.close(self._finish_reason)
+
+    def _read_markup(self, deltas: list[Delta]) -> list[CallEvent]:
+        """Take what a model's markup says: text for the trace, and calls."""
+        events: list[CallEvent] = []
+        for delta in deltas:
+            if calls := delta.get("tool_calls"):
+                shifted = [{**call, "index": call["index"] + _BEHIND_OTHERS} for call in calls]
+                events += self._assembler.feed({"tool_calls": shifted})
+            elif text := delta.get("content"):
+                self._text.append(text)
+        return events
 
     def refuse(self, call_id: str, reason: str) -> list[CallEvent]:
         """Take a call for none, because of what the reader found in it."""
