@@ -1,7 +1,7 @@
 """Some tools as one: what a model is bound to, and what its calls are run by."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_args, overload
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 from langchain_core.messages import InvalidToolCall, ToolCall, ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -18,6 +18,9 @@ from langchain_toolstream.tools.run.limits import Limits, check_names
 from langchain_toolstream.tools.run.map import ToolMap
 from langchain_toolstream.tools.run.progress import without_yields
 from langchain_toolstream.tools.run.running import Running
+
+if TYPE_CHECKING:
+    from langchain_toolstream.tools.graph.node import ToolSetNode
 
 
 class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTool]):
@@ -108,6 +111,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         limits = Limits(by_name, timeout=timeout, retries=retries, max_concurrency=max_concurrency)
         errors = ErrorPolicy(handle_tool_errors)
         store = RecentArtifacts() if artifacts is None else artifacts
+        self._handle_tool_errors = handle_tool_errors
         self._caller = Caller(self._tools, self._schemas, errors, limits, store)
 
     @property
@@ -197,3 +201,87 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
             msg = f"order is one of {', '.join(map(repr, get_args(Order)))}, got {order!r}."
             raise ValueError(msg)
         return ToolMap(self._caller, order=order)
+
+    def node(  # noqa: PLR0913 - those of ToolNode
+        self,
+        *,
+        name: str = "tools",
+        tags: list[str] | None = None,
+        handle_tool_errors: HandleToolErrors | None = None,
+        messages_key: str = "messages",
+        wrap_tool_call: Callable[..., Any] | None = None,
+        awrap_tool_call: Callable[..., Awaitable[Any]] | None = None,
+    ) -> "ToolSetNode":
+        """Make the tools' node of a LangGraph graph: `ToolNode` with these tools.
+
+        State, store and `ToolRuntime`, `Command` and `Send`, artifacts and errors are
+        `ToolNode`'s. Beyond it:
+
+        - `timeout`, `retries`, `max_concurrency` and `FromArtifact` hold, as everywhere.
+        - Several calls of one message may interrupt. Each waits for an answer of its own, by the id
+          of its interrupt, and what has finished does not run again.
+        - Invalid calls of the message are answered.
+        - With `with node.eager(state):` around the model's call in the model's node, read-only
+          tools start while the model writes.
+
+        Args:
+            name: As for `ToolNode`.
+            tags: As for `ToolNode`.
+            handle_tool_errors: As for `ToolNode`; by default that of the `ToolSet`.
+            messages_key: As for `ToolNode`.
+            wrap_tool_call: As for `ToolNode`.
+            awrap_tool_call: As for `ToolNode`.
+
+        Returns:
+            A node for `graph.add_node("tools", ...)`.
+
+        Raises:
+            ImportError: LangGraph is not installed.
+
+        Example:
+            ```python
+            from langgraph.graph import START, MessagesState, StateGraph
+            from langgraph.prebuilt import tools_condition
+            from langchain_toolstream import ChatVLLM, ToolSet
+
+            def add(a: int, b: int) -> int:
+                \"\"\"Add two integers.\"\"\"
+                return a + b
+
+            tools = ToolSet([add], read_only=True)
+            node = tools.node()
+            llm = ChatVLLM(base_url="http://localhost:8000/v1").bind_tools(tools)
+
+            async def ask_model(state: MessagesState) -> dict:
+                with node.eager(state):
+                    return {"messages": [await llm.ainvoke(state["messages"])]}
+
+            graph = StateGraph(MessagesState)
+            graph.add_node("model", ask_model)
+            graph.add_node("tools", node)
+            graph.add_edge(START, "model")
+            graph.add_conditional_edges("model", tools_condition)
+            graph.add_edge("tools", "model")
+            agent = graph.compile()
+            ```
+        """
+        try:
+            from langchain_toolstream.tools.graph.node import ToolSetNode  # noqa: PLC0415
+        except ImportError as error:
+            msg = (
+                "ToolSet.node() needs the package langgraph. "
+                "Install it with `pip install 'langchain-toolstream[agents]'`."
+            )
+            raise ImportError(msg) from error
+        return ToolSetNode(
+            self._tools,
+            self._caller.raising(),
+            name=name,
+            tags=tags,
+            handle_tool_errors=(
+                self._handle_tool_errors if handle_tool_errors is None else handle_tool_errors
+            ),
+            messages_key=messages_key,
+            wrap_tool_call=wrap_tool_call,
+            awrap_tool_call=awrap_tool_call,
+        )

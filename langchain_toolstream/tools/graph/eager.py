@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import (
@@ -138,16 +138,19 @@ class EagerRuns:
             self.runs.drop_if_empty(runtime)
 
     @contextmanager
-    def running_tool(self, request: ToolCallRequest) -> Iterator[ToolCallRequest]:
+    def running_tool(
+        self, request: ToolCallRequest, runtime: Runtime[Any] | None = None
+    ) -> Iterator[ToolCallRequest]:
         """The request for the tool that runs already, if one does.
 
         Args:
             request: What ToolNode asks for.
+            runtime: That of the tools' node, where it is not the one that runs.
 
         Yields:
             What to ask for instead.
         """
-        runtime, tool = current_runtime(), request.tool
+        runtime, tool = runtime or current_runtime(), request.tool
         early = self.runs.find(runtime) if runtime else None
         call = early.take(request.tool_call, tool) if early and tool else None
         self.drop_if_empty(runtime)
@@ -161,8 +164,14 @@ class EagerRuns:
             running.cancel_unless_taken()  # other middleware may have answered without it
 
 
-def current_runtime() -> Runtime[Any] | None:
-    """The runtime of the node that runs, if one does."""
+def current_runtime(config: RunnableConfig | None = None) -> Runtime[Any] | None:
+    """The runtime of the node that runs, if one does.
+
+    Args:
+        config: That of the node, where it has only begun.
+    """
+    if found := (config or {}).get("configurable", {}).get("__pregel_runtime"):
+        return cast("Runtime[Any]", found)
     try:
         return get_runtime()
     except (KeyError, RuntimeError):

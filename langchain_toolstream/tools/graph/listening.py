@@ -67,6 +67,9 @@ class Listener(BaseCallbackHandler):
         checkpoint_ns: The place of the model's node in the graph: models that are called at another
             one are a subagent's.
         is_answer: Says, when a model begins, whether its message is the answer to the request.
+
+    Attributes:
+        last: What was read of the last answer.
     """
 
     run_inline = True  # in the model's own thread or task, before it goes on
@@ -81,7 +84,7 @@ class Listener(BaseCallbackHandler):
     ) -> None:
         """Start before the first message."""
         self._heard: dict[str | None, Heard] = {}
-        self._last = Heard((), None)
+        self.last = Heard((), None)
         self._is_answer = is_answer
         self._schemas = schemas
         self._specs = _Specs({name: _Spec(schema) for name, schema in schemas.items()})
@@ -116,7 +119,7 @@ class Listener(BaseCallbackHandler):
         Args:
             message: A message that a model wrote, perhaps changed since.
         """
-        return self._heard.get(message.id, self._last) if message.id else self._last
+        return self._heard.get(message.id, self.last) if message.id else self.last
 
     def on_llm_new_token(
         self,
@@ -156,7 +159,7 @@ class Listener(BaseCallbackHandler):
             heard = Heard(tuple(message.calls.values()), broken)
             self._heard[whole.id if whole is not None else None] = heard
             if message.is_answer:
-                self._last = heard
+                self.last = heard
                 for call in filter(is_invalid, heard.calls):
                     self._early.cancel(call["id"])
 

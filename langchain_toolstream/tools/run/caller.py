@@ -1,6 +1,7 @@
 """One call: its tool by name, its limits, and what becomes of its errors."""
 
 import asyncio
+import copy
 import logging
 import uuid
 from collections.abc import Coroutine, Iterable, Iterator
@@ -83,7 +84,7 @@ class Caller:
         self.schemas = schemas
         self.limits = limits
         self._by_name = {tool.name: tool for tool in tools}
-        self._errors = errors
+        self.errors = errors
         self._store = store
         self._takers = {name for name, tool in self._by_name.items() if takes_artifacts(tool)}
 
@@ -94,6 +95,12 @@ class Caller:
             for name, schema in self.schemas.items()
         )
         return f"ToolSet({names})"
+
+    def raising(self) -> "Caller":
+        """The same, but for the errors of tools: they raise."""
+        caller = copy.copy(self)
+        caller.errors = ErrorPolicy(handle=False)
+        return caller
 
     def look_up(self, item: Call) -> ToolCall | ToolMessage:
         """Find the call to run, or the answer to one that no tool runs.
@@ -247,7 +254,7 @@ class Caller:
                     stopped = yield state.pausing(pause(failures))
                     if not stopped:
                         continue
-                if (text := self._errors.text(error)) is None:
+                if (text := self.errors.text(error)) is None:
                     raise
                 return error_message(call, text)
         if state.revocation is not None:  # whatever the tool made of that
