@@ -38,7 +38,7 @@ ALLOWED["cli"] = {*ALLOWED, "__init__"}
 NOT_IN_CORE = {"asyncio", "datetime", "selectors", "socket", "subprocess", "threading", "time"}
 
 # Only an extra brings these, so `import langchain_toolstream` must do without.
-EXTRAS = {"ag_ui", "langchain", "rich", "starlette", "uvicorn"}
+EXTRAS = {"ag_ui", "langchain", "langgraph", "rich", "starlette", "uvicorn"}
 
 
 def room_of(path: Path) -> str:
