@@ -88,6 +88,66 @@ class _Choice:
         return None
 
 
+class OnlyChoice:
+    """Number the one choice that a request asked for as 0, whatever its chunks call it.
+
+    Some servers count something else there: from 1, or the chunks. A choice of its own is told by
+    its role, or by coming after the end of the first.
+    """
+
+    def __init__(self) -> None:
+        """Start before the first chunk."""
+        self._first: int | None = None
+        self._last = 0
+        self._ended = False
+        self._counts = False
+        self._others: set[int] = set()
+
+    def number(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give the choice of a chunk its number.
+
+        Args:
+            chunk: As for `CompletionStream.feed`.
+
+        Returns:
+            The chunk, or a copy with another index.
+
+        Raises:
+            IncompleteStreamError: Two choices came, and nothing tells them apart.
+        """
+        choices = chunk.get("choices")
+        if type(choices) is not list or len(choices) != 1 or not is_mapping(choice := choices[0]):
+            return chunk
+        index = choice.get("index")
+        if type(index) is not int:
+            return chunk
+        if self._first is None:
+            self._first = self._last = index
+        number = self._number(index, choice)
+        if number == 0 and choice.get("finish_reason"):
+            self._ended = True
+        return chunk if number == index else {**chunk, "choices": [{**choice, "index": number}]}
+
+    def _number(self, index: int, choice: Mapping[str, Any]) -> int:
+        if index == self._last:
+            return 0
+        delta = choice.get("delta")
+        begins = is_mapping(delta) and bool(delta.get("role"))
+        if begins or self._ended or index in self._others:
+            self._others.add(index)
+            return index or self._last
+        if index > self._last:
+            self._last, self._counts = index, True
+            return 0
+        if self._counts:
+            msg = (
+                f"Chunks of the choices {self._last} and {index} came in turns, where one choice "
+                "was asked for. No tool call of it is confirmed; ask again."
+            )
+            raise IncompleteStreamError(msg)
+        return index or self._last
+
+
 class CompletionStream:
     """Read the chunks of one chat completion, as they came over the wire.
 

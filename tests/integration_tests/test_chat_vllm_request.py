@@ -52,7 +52,7 @@ def sent(server: ReplayServer) -> dict[str, Any]:
     return {name: value for name, value in last.items() if name not in always}
 
 
-# Each field of vLLM 0.32's ChatCompletionRequest that is not OpenAI's, with a value.
+# Each field of vLLM 0.33's ChatCompletionRequest that is not OpenAI's, with a value.
 ROWS: dict[str, Any] = {
     "add_generation_prompt": False,
     "add_special_tokens": True,
@@ -83,6 +83,7 @@ ROWS: dict[str, Any] = {
     "return_prompt_text": True,
     "return_token_ids": True,
     "return_tokens_as_token_ids": True,
+    "return_weight_versions": True,
     "routed_experts_prompt_start": 3,
     "session_id": "s-1",
     "skip_special_tokens": False,

@@ -226,6 +226,9 @@ class RequestFields(BaseModel):
     return_prompt_text: bool | None = None
     """Whether to return the prompt as the template made it, as `prompt_text`."""
 
+    return_weight_versions: bool | None = None
+    """Whether to return which weights made which tokens, as `weight_versions`. Since vLLM 0.33."""
+
     routed_experts_prompt_start: int | None = None
     """How many tokens of the prompt to leave out of `routed_experts`."""
 
@@ -253,7 +256,10 @@ class RequestFields(BaseModel):
     """
 
     kv_transfer_params: dict[str, Any] | None = None
-    """For disaggregated serving. Such an answer is not streamed."""
+    """For disaggregated serving. Such an answer is not streamed by `invoke`.
+
+    `stream` has what the server adds in `response_metadata` since vLLM 0.33.
+    """
 
     ec_transfer_params: dict[str, Any] | None = None
     """For disaggregated encoders. Such an answer is not streamed."""

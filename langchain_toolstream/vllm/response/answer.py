@@ -12,7 +12,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from langchain_toolstream.core.calls import is_truncating
-from langchain_toolstream.core.completion import CompletionStream
+from langchain_toolstream.core.completion import CompletionStream, OnlyChoice
 from langchain_toolstream.core.errors import (
     IncompleteStreamError,
     ServerStreamError,
@@ -59,6 +59,7 @@ class AnswerReader:
         max_tokens: How many tokens the request allowed, if it said so.
         passed: As for `ToolCallAssembler`.
         hides_reasoning: Whether the request asked to leave the reasoning out.
+        several: Whether the request may have asked for more than one choice.
 
     Attributes:
         done: Whether nothing follows: the server said so, or reported an error.
@@ -72,6 +73,7 @@ class AnswerReader:
         max_tokens: int | None = None,
         passed: bool = False,
         hides_reasoning: bool = False,
+        several: bool = True,
     ) -> None:
         """Start before the first byte."""
         self.done = False
@@ -86,6 +88,7 @@ class AnswerReader:
         )
         self._events: dict[int, list[Event]] = {}
         self._details = Details()
+        self._only_choice = None if several else OnlyChoice()
 
     def feed(self, data: bytes) -> list[tuple[int, Event]]:
         """Take the next bytes of an event stream.
@@ -150,6 +153,8 @@ class AnswerReader:
         return self._feed_chunk(_object(body))
 
     def _feed_chunk(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
+        if self._only_choice is not None:
+            chunk = self._only_choice.number(chunk)
         self._details.feed(chunk)
         return self._keep(self._completion.feed(chunk))
 

@@ -21,6 +21,9 @@ _OF_ANSWER = {
 }
 """vLLM's names, and those that LangChain has for the same."""
 
+_LAST_OF_CHOICE = ("routed_experts", "weight_versions")
+"""What a choice says once, mostly with its end."""
+
 
 class Details:
     """Collect what comes with the chunks of an answer, or with the whole of it."""
@@ -44,18 +47,17 @@ class Details:
         choices = [choice for choice in choices if isinstance(choice, dict)]
         for position, choice in enumerate(choices):
             token_ids, logprobs = choice.get("token_ids"), choice.get("logprobs")
-            experts = choice.get("routed_experts")
+            last = {name: choice[name] for name in _LAST_OF_CHOICE if choice.get(name) is not None}
             said = choice.get("delta") or choice.get("message")
             refusal = refusal_text(said) if isinstance(said, dict) else ""
-            if token_ids is None and logprobs is None and experts is None and not refusal:
+            if token_ids is None and logprobs is None and not last and not refusal:
                 continue
             index = choice.get("index")
             known = self._of_choice.setdefault(index if type(index) is int else position, {})
             _extend(known, "token_ids", token_ids)
             if isinstance(logprobs, dict):
                 _extend(known.setdefault("logprobs", {}), "content", logprobs.get("content"))
-            if experts is not None:
-                known["routed_experts"] = experts
+            known.update(last)
             if refusal:
                 known["refusal"] = known.get("refusal", "") + refusal
 

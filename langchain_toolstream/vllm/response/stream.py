@@ -116,4 +116,5 @@ def answer_reader(payload: dict[str, Any], *, passed: bool = False) -> AnswerRea
         max_tokens=token_limit(payload),
         passed=passed,
         hides_reasoning=payload.get("extra_body", {}).get("include_reasoning") is False,
+        several=payload.get("n") not in (None, 1),
     )

@@ -32,6 +32,13 @@ _BLANKS = (
 )
 
 
+_IN_REASONING = (
+    "The JSON is in the reasoning: the server's reasoning parser took it for thoughts. Turn the "
+    "thinking off (chat_template_kwargs={'enable_thinking': False}), or start vLLM with the "
+    "--reasoning-parser that fits the model."
+)
+
+
 class Form(Protocol):
     """What a text becomes while it is written, and when it is complete."""
 
@@ -167,11 +174,13 @@ class _Reading(Reading[Any]):
         self._finish_reason: str | None = None
         self._wrong: list[str] = []
         self._refusal = ""
+        self._reasoning: list[str] = []
 
     def feed(self, message: AIMessage) -> list[Any]:
         metadata = message.response_metadata
         self._refusal += message.additional_kwargs.get("refusal") or ""
         self._finish_reason = metadata.get("finish_reason") or self._finish_reason
+        self._reasoning.append(message.additional_kwargs.get("reasoning_content") or "")
         piece = str(message.text) if self._tool is None else self._piece_of_call(message)
         parts = []
         if piece:
@@ -227,6 +236,8 @@ class _Reading(Reading[Any]):
         try:
             return self._form.close()
         except ValueError as error:
+            if not text.strip() and "".join(self._reasoning).rstrip().endswith(("}", "]")):
+                raise _no_answer("is empty", text, _IN_REASONING) from error
             raise _no_answer("is not what was asked for", text, f"{error}.") from error
 
 

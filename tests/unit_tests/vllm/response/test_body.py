@@ -10,10 +10,11 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from langchain_toolstream import ToolSet, ToolStreamParser
 from langchain_toolstream.core.events import TextDelta, ToolCallDelta, ToolCallStart
+from langchain_toolstream.vllm import VLLMIncompleteStreamError
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.response.answer import AnswerReader
@@ -257,3 +258,44 @@ def test_an_event_under_another_name_may_hold_a_chunk(name: str) -> None:
     parts = [name.encode() + body(one, done=False) for one in (chunk(content="Hi"), END)]
     server = MockedServer(lambda _: streamed(*parts, name.encode() + DONE))
     assert server.llm().invoke("go").content == "Hi"
+
+
+# An index of a choice that counts something else.
+
+THREE = (chunk(role="assistant", content=""), chunk(content="Hel"), chunk(content="lo"), END)
+
+
+def with_indexes(*indexes: Any) -> list[dict[str, Any]]:
+    return [
+        {**one, "choices": [{**one["choices"][0], "index": index}]}
+        for one, index in zip(THREE, indexes, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "indexes", [(1, 1, 1, 1), (7, 7, 7, 7), (0, 1, 2, 3), (1, 2, 3, 4), (0, 1, 1, 2), (-1,) * 4]
+)
+def test_one_choice_is_read_whatever_its_index(indexes: tuple[int, ...]) -> None:
+    llm = MockedServer(lambda _: streamed(body(*with_indexes(*indexes)))).llm()
+    assert llm.invoke("go").content == "Hello"
+    assert "".join(one.text for one in llm.stream("go")) == "Hello"
+
+
+def test_a_second_choice_that_nobody_asked_for_is_left_out() -> None:
+    first, second = with_indexes(0, 0, 0, 0), with_indexes(1, 1, 1, 1)
+    second[1]["choices"][0]["delta"] = {"content": "Other"}
+    in_turns = [one for pair in zip(first, second, strict=True) for one in pair]
+    for wire in (first + second, in_turns):
+        llm = MockedServer(lambda _, wire=wire: streamed(body(*wire))).llm()
+        assert llm.invoke("go").content == "Hello"
+        assert "".join(one.text for one in llm.stream("go")) == "Hello"
+
+
+def test_two_choices_that_nothing_tells_apart_are_no_answer() -> None:
+    first, second = with_indexes(0, 0, 0, 0)[1:], with_indexes(1, 1, 1, 1)[1:]
+    in_turns = [one for pair in zip(first, second, strict=True) for one in pair]
+    llm = MockedServer(lambda _: streamed(body(*in_turns))).llm()
+    with pytest.raises(VLLMIncompleteStreamError, match="came in turns"):
+        llm.invoke("go")
+    both = llm.generate([[HumanMessage("go")]], n=2).generations[0]
+    assert [one.text for one in both] == ["Hello", "Hello"]

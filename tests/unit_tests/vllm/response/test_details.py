@@ -86,6 +86,20 @@ class TestMetadata:
         assert metadata["token_usage"] == usage(3, 2)["usage"]
 
 
+class TestSince33:
+    """What vLLM 0.33 adds to the last chunk of a choice."""
+
+    def test_kv_transfer_params_of_a_stream(self) -> None:
+        wire = body({**chunk(content="a"), "kv_transfer_params": None},
+                    {**END, "kv_transfer_params": {"a": 1}})  # fmt: skip
+        assert read(wire)[1].response_metadata["kv_transfer_params"] == {"a": 1}
+
+    def test_weight_versions(self) -> None:
+        spans = [{"start": 0, "end": 5, "version": "1"}]
+        metadata = read(body(of_choice(weight_versions=spans), END))[1].response_metadata
+        assert metadata["weight_versions"] == spans
+
+
 USAGES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (
         {

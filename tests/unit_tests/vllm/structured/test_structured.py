@@ -590,3 +590,11 @@ def test_any_text_is_an_answer_or_none(schema: Any, text: str) -> None:
 def test_any_json_is_read_as_it_stands(value: Any) -> None:
     found = whole(None, "json_mode")(json.dumps(value))
     assert found["parsed"] == json.loads(json.dumps(value))
+
+
+def test_json_that_the_reasoning_parser_took_is_said_to_be_there() -> None:
+    wire = body(chunk(reasoning='{"a": 1}'), chunk(finish_reason="stop"))
+    llm = MockedServer(lambda _: streamed(wire)).llm()
+    schema = {"title": "Form", "type": "object", "properties": {"a": {"type": "integer"}}}
+    with pytest.raises(OutputParserException, match="The JSON is in the reasoning"):
+        llm.with_structured_output(schema).invoke("go")
