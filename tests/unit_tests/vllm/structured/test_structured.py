@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.vllm.structured.methods import structured_request
 from langchain_toolstream.vllm.structured.parser import AnswerParser
+from tests.unit_tests.vllm.mocked import MockedServer, streamed
 from tests.unit_tests.vllm.test_chat_model import Wire
 from tests.unit_tests.vllm.wire import body, chunk, part
 
