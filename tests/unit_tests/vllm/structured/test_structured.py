@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.vllm.structured.methods import structured_request
 from langchain_toolstream.vllm.structured.parser import AnswerParser
-from tests.unit_tests.vllm.mocked import MockedServer, streamed
+from tests.unit_tests.vllm import mocked
 from tests.unit_tests.vllm.test_chat_model import Wire
 from tests.unit_tests.vllm.wire import body, chunk, part
 
@@ -595,7 +595,7 @@ def test_any_json_is_read_as_it_stands(value: Any) -> None:
 
 def test_json_that_the_reasoning_parser_took_is_said_to_be_there() -> None:
     wire = body(chunk(reasoning='{"a": 1}'), chunk(finish_reason="stop"))
-    llm = MockedServer(lambda _: streamed(wire)).llm()
+    llm = mocked.MockedServer(lambda _: mocked.streamed(wire)).llm()
     schema = {"title": "Form", "type": "object", "properties": {"a": {"type": "integer"}}}
     with pytest.raises(OutputParserException, match="The JSON is in the reasoning"):
         llm.with_structured_output(schema).invoke("go")
