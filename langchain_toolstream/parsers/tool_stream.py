@@ -72,7 +72,7 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
     text: a name that vLLM's `--tool-call-parser` takes, or `"auto"`. `None`: whoever made the
     message has read its calls."""
 
-    thinking: bool = False
+    thoughts_begun: bool = False
     """Whether the prompt has begun the model's thoughts, so that its text begins inside them.
     For `tool_call_parser` only."""
 
@@ -82,7 +82,7 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
         *,
         on_invalid: Literal["emit", "raise"] = "emit",
         tool_call_parser: str | None = None,
-        thinking: bool = False,
+        thoughts_begun: bool = False,
         **kwargs: Any,
     ) -> None:
         """Look at the tools.
@@ -91,7 +91,7 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
             tools: The tools that were bound, see `tools`.
             on_invalid: See `on_invalid`.
             tool_call_parser: See `tool_call_parser`.
-            thinking: See `thinking`.
+            thoughts_begun: See `thoughts_begun`.
             **kwargs: Fields of the base class.
 
         Raises:
@@ -105,7 +105,7 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
             tools,
             on_invalid=on_invalid,
             tool_call_parser=tool_call_parser,
-            thinking=thinking,
+            thoughts_begun=thoughts_begun,
             **kwargs,
         )
 
@@ -126,7 +126,7 @@ class ToolStreamParser(ToolsParser[list[ToolCall | InvalidToolCall]]):
     def _markup(self) -> MarkupReader | None:
         if self.tool_call_parser is None:
             return None
-        return MarkupReader(self.tool_call_parser, self._schemas, thinking=self.thinking)
+        return MarkupReader(self.tool_call_parser, self._schemas, thinking=self.thoughts_begun)
 
 
 class MessageReading(CallsReading[list[Call]]):

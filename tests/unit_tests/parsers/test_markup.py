@@ -99,7 +99,7 @@ def test_a_call_that_is_cut_is_invalid() -> None:
 
 
 def test_thoughts_that_the_prompt_has_begun_hold_no_calls() -> None:
-    thinking = ToolStreamParser([add], tool_call_parser="hermes", thinking=True)
+    thinking = ToolStreamParser([add], tool_call_parser="hermes", thoughts_begun=True)
     call = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}}</tool_call>'
     assert thinking.invoke(AIMessage(content=f"Perhaps {call}?</think>No.")) == []
 
