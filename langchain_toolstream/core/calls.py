@@ -187,8 +187,9 @@ class _Call:
 
     __slots__ = (
         "args", "arguments", "beside", "came_whole", "double_encoded", "error", "fields",
-        "finished", "fragments", "id", "index", "left_to", "name", "no_parameters", "provisional",
-        "ready", "reported_invalid", "spec", "told", "undelivered", "wire_id", "wire_index",
+        "finished", "fragments", "held", "id", "index", "left_to", "name", "no_parameters",
+        "provisional", "ready", "reported_invalid", "spec", "told", "undelivered", "wire_id",
+        "wire_index",
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
@@ -204,6 +205,7 @@ class _Call:
         self.beside: list[_Call] | None = None  # if its arguments began before its name: what was
         self.left_to: _Call | None = None  # which took its index               open at that time
         self.arguments = Arguments()
+        self.held = False  # its text, as long as it may be a repetition
         self.undelivered: list[str] = []  # what readers have not been given yet
         self.fields: list[JSONEvent] = []  # likewise
         self.args: dict[str, Any] | None = None  # set when closed
@@ -447,6 +449,7 @@ class ToolCallAssembler:
             or has_surrogate(text)
             or call.error is not None
             or not call.id
+            or call.held
             or arguments.halves.held
             or arguments.length + len(text) > MAX_LENGTH
             or type(arguments.json.value) is not dict
@@ -491,6 +494,9 @@ class ToolCallAssembler:
             self._by_wire_id.setdefault(wire_id, []).append(call)
         if name and not call.name:
             self._name(call, name)
+        if call.fragments == 1 and call.wire_id is not None:
+            same = self._by_wire_id[call.wire_id]
+            call.held = any(other.name == call.name for other in same if other is not call)
         self._start(events)
         if problem:
             self._refuse(call, problem, events)
@@ -505,6 +511,9 @@ class ToolCallAssembler:
             if reason := text_of(fragment.get("error")):
                 self._refuse(call, reason, events, told=True)
             call.reported_invalid = True
+        if call.held and call.args is not None:
+            self._check_repetition(call, events)
+            call.held = call.error is not None
         self._deliver(call, events)
 
     def _name(self, call: _Call, name: str) -> None:
@@ -877,6 +886,8 @@ class ToolCallAssembler:
     def _deliver(self, call: _Call, events: list[CallEvent]) -> None:
         """Give readers the text that is sure to be part of the one object, and its fields."""
         if not (call.undelivered or call.fields) or not call.id:
+            return
+        if call.held and not self._closed:
             return
         root = call.arguments.json.value
         if call.args is None and call.error is None and type(root) is not dict:

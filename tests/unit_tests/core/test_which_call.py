@@ -7,9 +7,7 @@ import pytest
 from langchain_toolstream.core.calls import (
     ToolCallAssembler,
 )
-from langchain_toolstream.core.events import (
-    ToolCallFinish,
-)
+from langchain_toolstream.core.events import ToolCallDelta, ToolCallFinish
 from tests.unit_tests.core.messages import (
     FILE,
     FILE_TEXT,
@@ -548,6 +546,19 @@ def test_what_is_doubtful_has_not_been_passed_on(case: str) -> None:
     events = [e for delta in DOUBT[case][0] for e in message.feed({"tool_calls": delta})]
     for call in seen(events + message.close("stop")):
         assert not call.revoked
+
+
+def test_the_text_of_a_repetition_is_not_given_out_before_it_is_known_as_one() -> None:
+    """Another reader of it would start a read-only tool a second time."""
+    message = ToolCallAssembler(TOOLS)
+    for text in (OSLO_TEXT, ROME_TEXT):
+        message.feed({"tool_calls": whole(0, "a", "look", OSLO_TEXT)})
+        begun = message.feed({"tool_calls": [f(1, "a", "look", text[:5])]})
+        ended = message.feed({"tool_calls": [f(1, "a", args=text[5:])]})
+        deltas = [e.args for e in begun + ended if isinstance(e, ToolCallDelta)]
+        assert deltas == ([] if text == OSLO_TEXT else [text])
+        message.close("stop")
+        message = ToolCallAssembler(TOOLS)
 
 
 def test_tools_without_parameters_may_be_known_by_name_only() -> None:
