@@ -134,4 +134,18 @@ ROWS: dict[str, Row] = {
         for reason in ("abort", "repetition")
     },
     "49 error": Row(wire=sent(PLAIN, end="error"), raises="its finish reason is 'error'"),
+    **{
+        f"80 {error!r}": Row(wire=STARTED + error, raises=r"It broke\.")
+        for error in (
+            b'error: {"message": "It broke."}\n\n',
+            b'{"error": {"message": "It broke."}}\n\n',
+            b"<html><h1>It broke.</h1></html>\n\n",
+            event({"detail": "It broke."}),
+            event({"choices": [{"index": 0, "delta": {}, "error": {"message": "It broke."}}]}),
+        )
+    },
+    "81 a second server goes on": Row(
+        wire=STARTED + body(chunk(role="assistant", content=""), PLAIN),
+        raises="not one whole answer",
+    ),
 }

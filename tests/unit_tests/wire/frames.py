@@ -19,7 +19,10 @@ from tests.unit_tests.wire.row import (
     rest,
     sent,
     text,
+    whole,
 )
+
+WHOLE = whole({"tool_calls": [f(0, "a", "get_weather", OSLO_TEXT)]})
 
 ROWS: dict[str, Row] = {
     "01 the role first, and nulls everywhere": Row(
@@ -166,5 +169,27 @@ ROWS: dict[str, Row] = {
         ),
         calls=[A],
         reasoning="hmm",
+    ),
+    "74 JSON under the label of an event stream": Row(wire=WHOLE + b"\n\n", calls=[A]),
+    **{
+        f"75 {beat!r}": Row(wire=body(PLAIN, done=False) + beat + sent(), calls=[A])
+        for beat in (b"data:\n\n", b"event: ping\ndata: alive\n\n", b"event: ping\ndata: {}\n\n")
+    },
+    "76 a whole answer as the one event": Row(wire=b"data: " + WHOLE + b"\n\n" + DONE, calls=[A]),
+    "77 the index of the choice counts from 1": Row(
+        wire=body(
+            chunk(*head(), choice=1),
+            chunk(f(0, args=OSLO_TEXT), choice=1),
+            chunk(choice=1, finish_reason="tool_calls"),
+        ),
+        calls=[A],
+    ),
+    "77 the index of the choice counts the chunks": Row(
+        wire=body(
+            chunk(*head()),
+            chunk(f(0, args=OSLO_TEXT), choice=1),
+            chunk(choice=2, finish_reason="tool_calls"),
+        ),
+        calls=[A],
     ),
 }

@@ -94,4 +94,17 @@ ROWS: dict[str, Row] = {
         reasoning='<tool_call>{"name": "now"}',
         finish_reason="stop",
     ),
+    "78 a refusal": Row(
+        wire=sent(chunk(refusal="I can't help."), end="stop"), finish_reason="stop"
+    ),
+    "79 thinking as parts of the content": Row(
+        wire=sent(
+            chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hmm"}]}]),
+            chunk(content=[{"type": "text", "text": "See:"}]),
+            PLAIN,
+        ),
+        calls=[A],
+        content="See:",
+        reasoning="hmm",
+    ),
 }
