@@ -9,7 +9,7 @@ from langchain_core.stores import BaseStore
 from langchain_core.tools import BaseTool
 
 from langchain_toolstream.schema.tool_schema import ToolSchema, as_tool, check_is_list
-from langchain_toolstream.tools.artifacts.handles import RecentArtifacts
+from langchain_toolstream.tools.artifacts.store import ArtifactStore
 from langchain_toolstream.tools.read_only import ReadOnly, names_in, reader_of
 from langchain_toolstream.tools.run.caller import Caller
 from langchain_toolstream.tools.run.calls import Order
@@ -58,8 +58,8 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
             `map()`.
         artifacts: Where artifacts are kept for later calls, if a tool takes any (`FromArtifact`):
             for the conversation that the config names by `thread_id`, else for the run. By default
-            the last 256, in memory. Whatever the store needs, the artifacts have to be; nothing is
-            pickled.
+            the last 256 of each conversation, in memory. Whatever the store needs, the artifacts
+            have to be; nothing is pickled.
         trust_annotations: Whether an MCP server is believed that its tool is read-only.
 
     Raises:
@@ -110,8 +110,8 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
         check_names("read_only", names_in(read_only), by_name)
         limits = Limits(by_name, timeout=timeout, retries=retries, max_concurrency=max_concurrency)
         errors = ErrorPolicy(handle_tool_errors)
-        store = RecentArtifacts() if artifacts is None else artifacts
         self._handle_tool_errors = handle_tool_errors
+        store = ArtifactStore(artifacts)
         self._caller = Caller(self._tools, self._schemas, errors, limits, store)
 
     @property

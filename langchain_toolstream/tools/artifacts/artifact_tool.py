@@ -1,6 +1,7 @@
 """Tools that return an artifact: the whole result for the application, a summary for the model."""
 
 import inspect
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, NamedTuple, cast, overload
@@ -16,6 +17,8 @@ from langchain_toolstream.tools.run.calls import Order
 from langchain_toolstream.tools.run.map import ToolMap
 from langchain_toolstream.tools.run.progress import CallAwareTool, arun_out, plain, run_out
 from langchain_toolstream.tools.toolset import ToolSet
+
+logger = logging.getLogger(__name__)
 
 Summary = str | Callable[[Any], str | list[Any]]
 """What the model reads: a text, or a function that makes text or content blocks of the artifact."""
@@ -113,7 +116,12 @@ class ArtifactTool(CallAwareTool):
             return _Result(summarize(made), made)
         if isinstance(self.summary, str):
             return _Result(self.summary, made)
-        return _Result(self.summary(made), made)
+        try:
+            content = self.summary(made)
+        except Exception:  # the tool has done its work, and is not to be run again for this
+            logger.exception("The summary of what the tool %r returned failed.", self.name)
+            content = summarize(made)
+        return _Result(content, made)
 
 
 class _Result(NamedTuple):

@@ -4,37 +4,34 @@ The model sees a short handle, `artifact:<call id>`, at the end of a result. It 
 string, and the value that the tool receives is the object itself. Nothing is copied or pickled.
 """
 
-import logging
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
-from urllib.parse import quote
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from langchain_core.messages import ToolMessage
-from langchain_core.runnables import RunnableConfig
-from langchain_core.stores import BaseStore, InMemoryBaseStore
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from langchain_toolstream.schema.tool_schema import checking
-from langchain_toolstream.tools.run.plan import Plan, Step
-
-logger = logging.getLogger(__name__)
 
 PREFIX = "artifact:"
 
-MAX_KEPT = 256
-"""Artifacts that are kept in memory. What an artifact holds is not known, so they are counted."""
-
-_MAX_SHOWN = 10
+_MAX_HANDLE_SHOWN = 100
 _given: ContextVar[Mapping[str, Any] | None] = ContextVar("given", default=None)
 _MISSING = object()
+
+
+class Ambiguous(NamedTuple):
+    """What a handle stands for that may mean either of two artifacts.
+
+    Attributes:
+        handle: The handle of the later one.
+    """
+
+    handle: str
 
 
 class FromArtifact:
@@ -129,11 +126,14 @@ def _take(value: Any, wanted: Any) -> Any:
 
 def _look_up(handle: str, given: Mapping[str, Any]) -> Any:
     value = given.get(handle, _MISSING)
+    if isinstance(value, Ambiguous):
+        msg = f"there is an artifact of an earlier message and one of this message, {value.handle}"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic takes it
     if value is _MISSING:
         known = ", ".join(given.get("", ())) or "none"
         msg = (
-            f"there is no {handle!r}: that call is unknown, failed, or was too long ago. "
-            f"Known: {known}"
+            f"there is no {handle[:_MAX_HANDLE_SHOWN]!r}: that call is unknown, failed, or was too "
+            f"long ago. Known: {known}"
         )
         raise ValueError(msg)
     return value
@@ -192,122 +192,6 @@ def handles_in(value: Any) -> Iterator[str]:
             yield from handles_in(item)
 
 
-class RecentArtifacts(InMemoryBaseStore[Any]):
-    """The last artifacts, in memory."""
-
-    def __init__(self, limit: int = MAX_KEPT) -> None:
-        """Keep none yet."""
-        super().__init__()
-        self._limit = limit
-        self._lock = threading.Lock()
-
-    def mset(self, key_value_pairs: Sequence[tuple[str, Any]]) -> None:
-        """Keep some artifacts, and let the oldest go.
-
-        Args:
-            key_value_pairs: The artifacts by their keys.
-        """
-        with self._lock:
-            for key, value in key_value_pairs:
-                self.store.pop(key, None)
-                self.store[key] = value
-            while len(self.store) > self._limit:
-                del self.store[next(iter(self.store))]
-
-    def yield_keys(self, prefix: str | None = None) -> Iterator[str]:
-        """Go through the keys that there are at this moment.
-
-        Args:
-            prefix: What they begin with.
-
-        Yields:
-            Each key.
-        """
-        with self._lock:
-            keys = list(self.store)
-        yield from (key for key in keys if key.startswith(prefix or ""))
-
-
-class Artifacts:
-    """The artifacts that the calls of one run can reach.
-
-    With a `thread_id` in the config's `configurable`, as LangGraph has it, these are those of the
-    conversation, in the store of the `ToolSet`; without one, those of the run. So no conversation
-    reaches another's, also where a model numbers its calls.
-
-    Args:
-        store: The store of the `ToolSet`.
-        config: The configuration of the run.
-    """
-
-    def __init__(self, store: BaseStore[str, Any], config: RunnableConfig | None) -> None:
-        """Find out whose artifacts they are."""
-        thread = ((config or {}).get("configurable") or {}).get("thread_id")
-        self._store = RecentArtifacts() if thread is None else store
-        self._scope = "" if thread is None else f"{quote(str(thread), safe='')}/"
-
-    def fetch(self, args: Any) -> Plan[dict[str, Any]]:
-        """Get what the handles among arguments stand for.
-
-        Args:
-            args: The arguments of a call.
-
-        Returns:
-            The objects by their handles, and under `""` some handles that are known.
-        """
-        handles = list(handles_in(args))
-        keys = [self._key(handle) for handle in handles]
-        try:
-            values = yield Step(partial(self._store.mget, keys), partial(self._store.amget, keys))
-            missing = any(value is None for value in values)
-            known = (yield Step(self._known, self._aknown)) if missing else []
-        except Exception as error:
-            logger.exception("The store of artifacts failed, so a call was not run.")
-            msg = "The artifacts of earlier calls cannot be read at the moment."
-            raise RuntimeError(msg) from error
-        found = {h: v for h, v in zip(handles, values, strict=True) if v is not None}
-        return {"": known, **found}
-
-    def keep(self, message: Any) -> Plan[Any]:
-        """Keep the artifact of a message, and let the message end in its handle.
-
-        A store that fails is the application's error, not the tool's, which has done its work.
-
-        Args:
-            message: What a tool made; only a message with an artifact is changed.
-
-        Returns:
-            The message.
-        """
-        if not _has_artifact(message):
-            return message
-        pairs = [(self._key(PREFIX + message.tool_call_id), message.artifact)]
-        try:
-            yield Step(partial(self._store.mset, pairs), partial(self._store.amset, pairs))
-        except Exception:
-            logger.exception(
-                "The store of artifacts failed, so the artifact of %r (call %s) was not kept for "
-                "later calls.",
-                message.name,
-                message.tool_call_id,
-            )
-            return message
-        return _with_handle(message)
-
-    def _key(self, handle: str) -> str:
-        return self._scope + handle.removeprefix(PREFIX)
-
-    def _known(self) -> list[str]:
-        return self._handles(list(self._store.yield_keys(prefix=self._scope)))
-
-    async def _aknown(self) -> list[str]:
-        every: Any = self._store.ayield_keys  # annotated as if it had to be awaited
-        return self._handles([key async for key in every(prefix=self._scope)])
-
-    def _handles(self, keys: list[str]) -> list[str]:
-        return [PREFIX + key.removeprefix(self._scope) for key in keys[-_MAX_SHOWN:]]
-
-
 @contextmanager
 def given(artifacts: Mapping[str, Any] | None) -> Iterator[None]:
     """Let the parameters of a tool find the objects of their handles.
@@ -320,21 +204,3 @@ def given(artifacts: Mapping[str, Any] | None) -> Iterator[None]:
         yield
     finally:
         _given.reset(token)
-
-
-def _has_artifact(message: Any) -> bool:
-    return (
-        isinstance(message, ToolMessage)
-        and message.artifact is not None
-        and message.status == "success"
-    )
-
-
-def _with_handle(message: ToolMessage) -> ToolMessage:
-    handle = PREFIX + message.tool_call_id
-    content: Any = message.content
-    if isinstance(content, str):
-        content = f"{content}\n{handle}" if content else handle
-    else:
-        content = [*content, {"type": "text", "text": handle}]
-    return message.model_copy(update={"content": content})

@@ -6,15 +6,15 @@ import logging
 import uuid
 from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.messages.tool import tool_call
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
-from langchain_core.stores import BaseStore
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from pydantic import ValidationError
 
@@ -24,11 +24,11 @@ from langchain_toolstream.schema.injected import NONE_MAY_WRITE, check_given, wr
 from langchain_toolstream.schema.tool_schema import ToolSchema, copied
 from langchain_toolstream.tools.artifacts.handles import (
     PREFIX,
-    Artifacts,
     given,
     handles_in,
     takes_artifacts,
 )
+from langchain_toolstream.tools.artifacts.store import Artifacts, ArtifactStore
 from langchain_toolstream.tools.run.calls import check_is_call, is_invalid
 from langchain_toolstream.tools.run.errors import (
     CANCELLED_ITSELF,
@@ -40,7 +40,7 @@ from langchain_toolstream.tools.run.errors import (
     invalid_message,
     is_control_flow,
 )
-from langchain_toolstream.tools.run.limits import Limits, pause
+from langchain_toolstream.tools.run.limits import Limits, max_concurrency, most_threads, pause
 from langchain_toolstream.tools.run.plan import Plan, Step, afollow, follow
 from langchain_toolstream.tools.run.running import Running, running
 
@@ -78,7 +78,7 @@ class Caller:
         schemas: dict[str, ToolSchema],
         errors: ErrorPolicy,
         limits: Limits,
-        store: BaseStore[str, Any],
+        store: ArtifactStore,
     ) -> None:
         """Find out what each tool wants."""
         self.schemas = schemas
@@ -86,6 +86,7 @@ class Caller:
         self._by_name = {tool.name: tool for tool in tools}
         self.errors = errors
         self._store = store
+        self._places: WeakKeyDictionary[Any, asyncio.Semaphore] = WeakKeyDictionary()
         self._takers = {name for name, tool in self._by_name.items() if takes_artifacts(tool)}
 
     def __repr__(self) -> str:
@@ -156,7 +157,7 @@ class Caller:
 
     def artifacts(self, config: RunnableConfig | None) -> Artifacts | None:
         """The artifacts that the calls of one run can reach, where any tool takes some."""
-        return Artifacts(self._store, config) if self._takers else None
+        return self._store.of(config) if self._takers else None
 
     def timed_out(self, call: Call) -> ToolMessage:
         """The answer to a call whose tool took too long."""
@@ -209,13 +210,14 @@ class Caller:
     ) -> ToolMessage:
         """Run a call, within its timeout."""
         with _in(state):
-            work = (
-                self._in_thread(partial(self.run, call, config, state, **kwargs), state, threads)
-                if self.needs_thread(call["name"])
-                else afollow(self._plan(call, config, state, kwargs))
-            )
+            if self.needs_thread(call["name"]):
+                run = partial(self.run, call, config, state, **kwargs)
+                work = partial(self._in_thread, run, state, threads)
+            else:
+                work = partial(afollow, self._plan(call, config, state, kwargs))
             try:
-                message = await _in_time(work, self.limits.timeout(call["name"]), call)
+                async with self._place(call, config, threads):
+                    message = await _in_time(work(), self.limits.timeout(call["name"]), call)
             except asyncio.CancelledError:
                 state.stop(call["name"])
                 raise
@@ -223,6 +225,16 @@ class Caller:
                 state.stop(call["name"])
                 return self.timed_out(call)
             return message
+
+    def _place(
+        self, call: ToolCall, config: RunnableConfig | None, threads: Executor | None
+    ) -> AbstractAsyncContextManager[Any]:
+        """What bounds the threads where it is not `map()` that starts them."""
+        config = ensure_config(config)
+        if threads is not None or not self.needs_thread(call["name"]) or max_concurrency(config):
+            return nullcontext()
+        loop = asyncio.get_running_loop()
+        return self._places.setdefault(loop, asyncio.Semaphore(most_threads(config)))
 
     async def _in_thread(
         self, run: "partial[ToolMessage]", state: Running, threads: Executor | None

@@ -1,9 +1,11 @@
 """How long, how often and how many at once: what may be said for all tools, or for each by name."""
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 N = TypeVar("N", int, float)
@@ -77,6 +79,28 @@ class Limits:
 def pause(attempt: int) -> float:
     """Seconds to wait before a tool is run again: longer each time."""
     return min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
+
+
+def most_threads(config: RunnableConfig) -> int:
+    """How many threads a run may have for its tools: as many as Python's own pools, by default.
+
+    Raises:
+        ValueError: The limit is none.
+    """
+    return max_concurrency(config) or min(32, (os.cpu_count() or 1) + 4)
+
+
+def max_concurrency(config: RunnableConfig) -> int | None:
+    """How many calls a run may have under way at once.
+
+    Raises:
+        ValueError: The limit is none.
+    """
+    limit = config.get("max_concurrency")
+    if limit is None or (type(limit) is int and limit > 0):
+        return limit
+    msg = f"max_concurrency has to be an integer above 0, or None, got {limit!r}."
+    raise ValueError(msg)
 
 
 def check_names(what: str, names: Iterable[str], tools: Mapping[str, BaseTool]) -> None:

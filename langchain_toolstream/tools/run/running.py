@@ -15,7 +15,7 @@ from langchain_toolstream.tools.run.plan import Step
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from langchain_toolstream.tools.artifacts.handles import Artifacts
+    from langchain_toolstream.tools.artifacts.store import Artifacts
 
 logger = logging.getLogger(__name__)
 

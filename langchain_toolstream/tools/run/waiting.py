@@ -3,8 +3,6 @@
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 
-from langchain_core.runnables import RunnableConfig
-
 from langchain_toolstream.tools.run.ledger import Entry
 
 
@@ -60,16 +58,3 @@ class Queue:
 
 def _is_below(limit: int | None, count: int) -> bool:
     return limit is None or count < limit
-
-
-def max_concurrency(config: RunnableConfig) -> int | None:
-    """How many calls a run may have under way at once.
-
-    Raises:
-        ValueError: The limit is none.
-    """
-    limit = config.get("max_concurrency")
-    if limit is None or (type(limit) is int and limit > 0):
-        return limit
-    msg = f"max_concurrency has to be an integer above 0, or None, got {limit!r}."
-    raise ValueError(msg)

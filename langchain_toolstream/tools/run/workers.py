@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -16,12 +15,12 @@ from langchain_toolstream.parsers.tool_stream import Call
 from langchain_toolstream.tools.run.caller import Caller
 from langchain_toolstream.tools.run.errors import CANCELLED_ITSELF, error_message
 from langchain_toolstream.tools.run.ledger import Entry, Ledger
-from langchain_toolstream.tools.run.waiting import Queue, max_concurrency
+from langchain_toolstream.tools.run.limits import max_concurrency, most_threads
+from langchain_toolstream.tools.run.waiting import Queue
 
 END: Any = object()
 """What is taken from an input that has ended, or broken."""
 
-_USUAL_THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as Python's own pools
 _MOST_THREADS = 1024
 
 
@@ -43,9 +42,7 @@ class Threads:
     def __init__(self, caller: Caller, config: RunnableConfig) -> None:
         self._caller = caller
         self._config = config
-        self._queue = Queue(
-            max_concurrency(config) or _USUAL_THREADS, caller.limits.max_concurrency
-        )
+        self._queue = Queue(most_threads(config), caller.limits.max_concurrency)
         self._artifacts = caller.artifacts(config)
         self._running: dict[Future[ToolMessage], Entry] = {}
         # The limit is ours to keep: a tool that took too long holds its thread, but no place.
@@ -141,25 +138,32 @@ class Tasks:
         self._threads: dict[asyncio.Future[Any], Entry] = {}  # of cancelled tasks
         self._caller = caller
         self._config = config
-        self._queue = Queue(max_concurrency(config), caller.limits.max_concurrency)
+        most, limits = max_concurrency(config), caller.limits.max_concurrency
+        queue = Queue(most, limits)
+        in_threads = queue if most else Queue(most_threads(config), limits)
+        self._queues = {False: queue, True: in_threads}  # by whether a tool needs a thread
         self._artifacts = caller.artifacts(config)
         self._executor = ContextThreadPoolExecutor(max_workers=_MOST_THREADS)
 
     @property
     def awaited(self) -> "list[asyncio.Future[Any]]":
         """What has to be waited for: the tools, and threads whose places are wanted."""
-        return [*self.entries, *(self._threads if self._queue else ())]
+        return [*self.entries, *(self._threads if any(self._queues.values()) else ())]
 
     def start(self, entry: Entry) -> None:
         """Run a call as soon as there is a place."""
-        self._queue.add(entry)
+        self._queue_of(entry).add(entry)
         self._fill()
 
     def _fill(self) -> None:
-        for entry in self._queue.take():
-            entry.running.artifacts = self._artifacts
-            run_tool = self._caller.arun(entry.call, self._config, entry.running, self._executor)
-            self.entries[asyncio.create_task(run_tool)] = entry
+        for queue in {id(one): one for one in self._queues.values()}.values():
+            for entry in queue.take():
+                entry.running.artifacts = self._artifacts
+                run = self._caller.arun(entry.call, self._config, entry.running, self._executor)
+                self.entries[asyncio.create_task(run)] = entry
+
+    def _queue_of(self, entry: Entry) -> Queue:
+        return self._queues[self._caller.needs_thread(entry.call["name"])]
 
     def settle(self, done: "set[asyncio.Future[Any]]", ledger: Ledger) -> None:
         """Write the answers of tasks that are done into the ledger."""
@@ -175,9 +179,9 @@ class Tasks:
             if thread is not None and task.cancelled() and not thread.done():
                 self._threads[asyncio.wrap_future(thread)] = entry
             else:
-                self._queue.free(entry)
+                self._queue_of(entry).free(entry)
         for ended in self._threads.keys() & done:
-            self._queue.free(self._threads.pop(ended))
+            self._queue_of(self._threads[ended]).free(self._threads.pop(ended))
             ended.exception()
         self._fill()
 

@@ -14,7 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from langchain_toolstream import FromArtifact, ToolSet, ToolStreamParser, artifact_tool
-from langchain_toolstream.tools.artifacts.handles import MAX_KEPT, RecentArtifacts
+from langchain_toolstream.tools.artifacts.store import MAX_KEPT, RecentArtifacts
 from tests.unit_tests.scripted import PATIENCE, Call, bad, chunk, good, written
 
 FRAME = pd.DataFrame({"a": [1, 2]})

@@ -382,3 +382,23 @@ def test_types() -> None:
 def lambda_with_doc(a: int) -> int:
     """Give it back."""
     return a
+
+
+def test_a_summary_that_fails_does_not_run_the_tool_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The tool has done its work; the model reads what the value is instead."""
+    runs = []
+
+    @artifact_tool(summary=lambda made: made["missing"])
+    def transfer(amount: int) -> dict[str, int]:
+        """Transfer money."""
+        runs.append(amount)
+        return {"transferred": amount}
+
+    call = {"name": "transfer", "args": {"amount": 1}, "id": "c", "type": "tool_call"}
+    message = ToolSet([transfer], retries={"transfer": 2}).invoke(call)  # type: ignore[arg-type]
+    assert (message.status, runs) == ("success", [1])
+    assert message.content.startswith("dict of 1 key")
+    assert message.artifact == {"transferred": 1}
+    assert "The summary of what the tool 'transfer' returned failed." in caplog.text

@@ -1,7 +1,9 @@
 """What may be said of each tool of a `ToolSet`: how long, how often, how many at once."""
 
 import asyncio
+import copy
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import chain
@@ -385,8 +387,149 @@ class TestAThreadThatCannotBeStopped:
             return "met"
 
         calls: list[Call] = [good(str(n), "meet") for n in range(40)]
-        messages = await ToolSet([meet]).map().ainvoke(calls)
+        messages = await ToolSet([meet]).map().ainvoke(calls, {"max_concurrency": 40})
         assert [m.content for m in messages] == ["met"] * 40
+
+
+class TestThreads:
+    """The application says how many there are, not the model, which wrote the calls."""
+
+    @pytest.mark.parametrize("way", ["invoke", "ainvoke", "abatch"])
+    async def test_are_as_many_as_pythons_own_pools_have(self, way: str) -> None:
+        usual = min(32, (os.cpu_count() or 1) + 4)
+        running = peak = 0
+        lock, full = threading.Lock(), threading.Event()
+
+        def work() -> None:
+            """Work."""
+            nonlocal running, peak
+            with lock:
+                running += 1
+                peak = max(peak, running)
+                if running == usual:
+                    full.set()
+            assert full.wait(PATIENCE)
+            with lock:
+                running -= 1
+
+        tools, calls = ToolSet([work]), [good(str(n), "work") for n in range(128)]
+        if way == "invoke":
+            messages = tools.map().invoke(calls)
+        elif way == "ainvoke":
+            messages = await tools.map().ainvoke(calls)
+        else:
+            messages = await tools.abatch(calls)
+        assert [m.status for m in messages] == ["success"] * 128
+        assert peak == usual
+
+    async def test_do_not_bound_coroutines(self) -> None:
+        barrier = asyncio.Barrier(100)
+
+        async def meet() -> None:
+            """Meet all the others."""
+            await asyncio.wait_for(barrier.wait(), PATIENCE)
+
+        calls: list[Any] = [good(str(n), "meet") for n in range(100)]
+        messages = await ToolSet([meet]).map().ainvoke(calls)
+        assert [m.status for m in messages] == ["success"] * 100
+
+
+class TestACoroutineThatSwallowsItsCancellation:
+    """Its call is answered at the timeout, and nobody waits for it longer."""
+
+    class Stubborn:
+        def __init__(self) -> None:
+            self.started, self.cancelled, self.gate = (asyncio.Event() for _ in range(3))
+
+        async def work(self) -> str:
+            """Work."""
+            self.started.set()
+            while not self.gate.is_set():
+                try:
+                    await self.gate.wait()
+                except asyncio.CancelledError:
+                    self.cancelled.set()
+            return "too late"
+
+        def tools(self, **kwargs: Any) -> ToolSet:
+            return ToolSet([StructuredTool.from_function(coroutine=self.work), add], **kwargs)
+
+    @pytest.mark.parametrize("run", [ainvoke, map_ainvoke])
+    async def test_does_not_hold_the_chain(
+        self, run: Run, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        stubborn = self.Stubborn()
+        tools = stubborn.tools(timeout={"work": 0.05})
+        async with asyncio.timeout(PATIENCE):
+            message = await run(tools, good("c", "work"))
+        assert message.content == "Error: work did not finish within 0.05 seconds."
+        assert "'work' (call c) was cancelled and goes on" in caplog.text
+        stubborn.gate.set()
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(left, timeout=PATIENCE)
+        assert len(asyncio.all_tasks()) == 1
+
+    async def test_gives_its_place_to_the_next(self) -> None:
+        stubborn = self.Stubborn()
+        calls: list[Any] = [good("a", "work"), good("b", "add", a=1, b=2)]
+        runner = stubborn.tools(timeout={"work": 0.05}).map()
+        async with asyncio.timeout(PATIENCE):
+            messages = await runner.ainvoke(calls, {"max_concurrency": 1})
+        assert [m.status for m in messages] == ["error", "success"]
+        stubborn.gate.set()
+
+    @pytest.mark.parametrize("run", [ainvoke, map_ainvoke])
+    async def test_does_not_hold_who_leaves(self, run: Run) -> None:
+        stubborn = self.Stubborn()
+        task = asyncio.ensure_future(run(stubborn.tools(timeout=0.2), good("c", "work")))
+        await stubborn.started.wait()
+        task.cancel()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert stubborn.cancelled.is_set()
+        stubborn.gate.set()
+
+    async def test_cleans_up_before_the_answer_where_it_does_not_take_long(self) -> None:
+        cleaned = asyncio.Event()
+
+        async def work() -> None:
+            """Work."""
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                cleaned.set()
+
+        await ToolSet([work], timeout=0.01).ainvoke(good("c", "work"))
+        assert cleaned.is_set()
+
+
+class TestArguments:
+    """What a tool does to its arguments is seen by nobody else."""
+
+    @every_way
+    @pytest.mark.parametrize("as_json", [False, True])
+    async def test_are_those_of_the_model_in_each_try(self, run: Run, as_json: bool) -> None:  # noqa: FBT001
+        seen: list[Any] = []
+
+        def upload(batch: dict[str, Any]) -> str:
+            """Upload."""
+            seen.append(copy.deepcopy(batch))
+            batch["rows"].append({"end": []})
+            batch["more"] = 1
+            if len(seen) < 3:
+                raise ConnectionError
+            return "ok"
+
+        schema = {"type": "object", "properties": {"batch": {"type": "object"}}}
+        tool = StructuredTool.from_function(upload, args_schema=schema if as_json else None)
+        call = good("c", "upload", batch={"rows": [{"n": [1]}]})
+        message = await run(ToolSet([tool], retries={"upload": 3}), call)
+        assert message.content == "ok"
+        assert seen == [{"rows": [{"n": [1]}]}] * 3
+        assert call["args"] == {"batch": {"rows": [{"n": [1]}]}}
 
 
 class TestMistakes:
