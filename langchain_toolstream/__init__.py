@@ -2,7 +2,18 @@
 
 from langchain_toolstream.consume import ToolEvents, tool_events
 from langchain_toolstream.core.errors import CallRevokedError
-from langchain_toolstream.frontend import AI_SDK_HEADERS, to_ag_ui, to_ai_sdk, to_sse
+from langchain_toolstream.frontend import (
+    AI_SDK_HEADERS,
+    HistoryError,
+    ResumeError,
+    ag_ui_messages,
+    ai_sdk_messages,
+    read_history,
+    resume_command,
+    to_ag_ui,
+    to_ai_sdk,
+    to_sse,
+)
 from langchain_toolstream.parsers.base import ToolCallError
 from langchain_toolstream.parsers.partial import PartialToolsParser, ToolCallView
 from langchain_toolstream.parsers.tool_stream import ToolStreamParser
@@ -22,8 +33,10 @@ __all__ = [
     "CallRevokedError",
     "ChatVLLM",
     "FromArtifact",
+    "HistoryError",
     "PartialToolsParser",
     "RepetitionDetection",
+    "ResumeError",
     "Streamed",
     "StructuredOutputs",
     "Timeline",
@@ -34,7 +47,11 @@ __all__ = [
     "ToolSet",
     "ToolStreamParser",
     "VLLMError",
+    "ag_ui_messages",
+    "ai_sdk_messages",
     "artifact_tool",
+    "read_history",
+    "resume_command",
     "to_ag_ui",
     "to_ai_sdk",
     "to_sse",

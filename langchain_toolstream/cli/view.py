@@ -7,10 +7,12 @@ from typing import Any, Literal, Protocol, TextIO
 
 from langchain_toolstream.cli.usage import printable
 from langchain_toolstream.core.events import (
+    Interrupt,
     MessageError,
     MessageFinish,
     ReasoningDelta,
     TextDelta,
+    ToolAnswer,
     ToolCallDelta,
     ToolCallFinish,
     ToolCallInvalid,
@@ -120,6 +122,13 @@ class _Lines:
                 yield "confirmed", self._call(event)
             case ToolCallInvalid():
                 yield "invalid", f"{event.name}: {event.error}"
+            case Interrupt():
+                yield "asks", event.message or _shown(event.value)
+            case _:
+                yield from self._tool_lines(event)
+
+    def _tool_lines(self, event: ToolEvent) -> Iterator[tuple[str, str]]:
+        match event:
             case ToolStart():
                 yield "started", self._call(event)
             case ToolProgress():
@@ -129,6 +138,8 @@ class _Lines:
                 yield "message", _message(event)
             case ToolError():
                 yield "failed", f"{event.name}: {event.error}"
+            case ToolAnswer():
+                yield "answered", f"{event.name}: {_shown(event.content)}"
             case _:
                 pass
 
@@ -200,13 +211,16 @@ class _Table:
                     if isinstance(event, ToolCallInvalid)
                     else row.message
                 )
-            case ToolStart() | ToolProgress() | ToolFinish() | ToolError():
+            case ToolStart() | ToolProgress() | ToolFinish() | ToolError() | ToolAnswer():
                 self._show_tool(event, self._row(event.run_id, event.id, event.name), at)
             case _:
                 pass
 
     def _show_tool(
-        self, event: ToolStart | ToolProgress | ToolFinish | ToolError, row: _Row, at: float
+        self,
+        event: ToolStart | ToolProgress | ToolFinish | ToolError | ToolAnswer,
+        row: _Row,
+        at: float,
     ) -> None:
         match event:
             case ToolStart():
@@ -219,6 +233,8 @@ class _Table:
                 row.message = _cut(_message(event), _MAX_CELL)
             case ToolError():
                 row.state, row.message = "[red]failed[/red]", _cut(event.error, _MAX_CELL)
+            case ToolAnswer():
+                row.state, row.message = "answered", _cut(_shown(event.content), _MAX_CELL)
 
     def _row(self, run_id: str, call_id: str, name: str) -> _Row:
         return self._rows.setdefault((run_id, call_id), _Row(name))

@@ -98,6 +98,7 @@ def tool_events(
     config: RunnableConfig | None = None,
     *,
     tools: Iterable[ToolLike] | None = None,
+    show_internal: bool = False,
     **kwargs: Any,
 ) -> ToolEvents: ...
 
@@ -107,12 +108,16 @@ def tool_events(
     source: AsyncIterable[Any] | Awaitable[AsyncIterable[Any]],
     *,
     tools: Iterable[ToolLike] | None = None,
+    show_internal: bool = False,
 ) -> AsyncGenerator[ToolEvent]: ...
 
 
 @overload
 def tool_events(
-    source: Iterable[Any], *, tools: Iterable[ToolLike] | None = None
+    source: Iterable[Any],
+    *,
+    tools: Iterable[ToolLike] | None = None,
+    show_internal: bool = False,
 ) -> Generator[ToolEvent]: ...
 
 
@@ -122,6 +127,7 @@ def tool_events(
     config: RunnableConfig | None = None,
     *,
     tools: Iterable[ToolLike] | None = None,
+    show_internal: bool = False,
     **kwargs: Any,
 ) -> ToolEvents | AsyncGenerator[ToolEvent] | Generator[ToolEvent]:
     """Read a run as one typed stream: text, reasoning, calls field by field, tools, ends.
@@ -136,15 +142,20 @@ def tool_events(
 
     Every message of a model is begun by a `MessageStart` and ended by a `MessageFinish` or
     `MessageError`; every call by a `ToolCallStart` and a `ToolCallFinish` or `ToolCallInvalid`;
-    every run of a tool by a `ToolStart` and a `ToolFinish` or `ToolError`. When the source raises,
-    what is open is ended, and then its error is raised. Closing the iterator closes the source.
+    every run of a tool by a `ToolStart` and a `ToolFinish` or `ToolError`. A call that is answered
+    without a tool has a `ToolAnswer`, and a run that stops to ask a person an `Interrupt`. When the
+    source raises, what is open is ended, and then its error is raised. Closing the iterator closes
+    the source.
 
     Args:
         source: What to read, or to run.
         input: The input, where `source` is to be run.
         config: The configuration of that run.
         tools: The bound tools, as for `ToolStreamParser`. With them, calls are validated, and
-            the call of a read-only tool is ready as soon as it is closed.
+            the call of a read-only tool is ready as soon as it is closed. In an agent, a name
+            that is not among them passes, for the agent may have tools of its own.
+        show_internal: Whether models are shown that only serve the run: those tagged `nostream`,
+            and those that LangChain's middleware asks (to select tools, to summarize).
         **kwargs: Passed on to the run.
 
     Returns:
@@ -170,7 +181,9 @@ def tool_events(
         assert written == ["ca", "ts"]
         ```
     """
-    reader = EventReader(None if tools is None else tool_schemas(tools))
+    reader = EventReader(
+        None if tools is None else tool_schemas(tools), show_internal=show_internal
+    )
     if isinstance(source, Runnable):
         if input is _NOTHING:
             msg = f"To run {source.get_name()}, tool_events needs its input: (runnable, input)."

@@ -10,6 +10,7 @@ Each kind of item says by its form what it is:
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -24,9 +25,13 @@ from langchain_toolstream.core.events import (
     ToolEvent,
 )
 from langchain_toolstream.schema.tool_schema import ToolSchema
+from langchain_toolstream.streams.interrupts import questions
 from langchain_toolstream.streams.messages import NO_REASON
 
 _ONLY = ""  # the run of a v3 stream that is one model's
+
+_NO_STREAM = "nostream"  # LangGraph's tag
+_INTERNAL = "lc_internal_call"
 
 _NOT_ENDED = "The run ended, and the model's message had not."
 
@@ -36,11 +41,22 @@ class EventReader:
 
     Args:
         schemas: The bound tools by name, if they are known.
+        show_internal: Whether models are shown that only serve the run, such as one that selects
+            tools or one tagged `nostream`.
     """
 
-    def __init__(self, schemas: Mapping[str, ToolSchema] | None) -> None:
+    def __init__(
+        self, schemas: Mapping[str, ToolSchema] | None, *, show_internal: bool = False
+    ) -> None:
         """Start before the first item."""
         self._schemas = schemas
+        self._agent_schemas = None if schemas is None else _KnownTools(schemas)
+        self._show_internal = show_internal
+        self._hidden: set[str] = set()  # the runs of models that are not shown
+        self._inputs: dict[str, Sequence[Any]] = {}  # the messages that nodes were given, by run
+        self._history: Sequence[Any] = ()  # the last of them
+        self._answers: dict[tuple[str, ...], set[str]] = {}  # those in a graph's state, by message
+        self._interrupts: set[str] = set()
         self._messages: dict[str, MessageReader] = {}  # by their runs
         self._streams: dict[str, ProtocolReader] = {}  # likewise
         self._only: MessageReader | None = None  # of a source that is one model's stream
@@ -73,6 +89,8 @@ class EventReader:
         if isinstance(item, dict):
             name = item.get("event")
             if name == "on_chat_model_stream":
+                if item["run_id"] in self._hidden or self._hides(item):
+                    return []
                 reader = self._v2_message(item)
                 return self._keep(reader.feed(item["data"]["chunk"]))
             if isinstance(name, str):
@@ -152,7 +170,7 @@ class EventReader:
             if event["event"] != "message-start":
                 return []
             start = start or MessageStart(run_id=_run_id(event.get("id")))
-            reader = self._streams[key] = ProtocolReader(self._schemas, start)
+            reader = self._streams[key] = ProtocolReader(self._schemas_for(start), start)
         events = reader.feed(event)
         if reader.ended:
             del self._streams[key]
@@ -166,12 +184,46 @@ class EventReader:
             said, metadata = params["data"]
             if isinstance(said, BaseMessage):
                 return self._graph_message(said, metadata, params["namespace"])
+            if _is_internal(metadata) and not self._show_internal:
+                return []
             run_id = str(metadata.get("run_id", ""))
             start = _start(run_id, metadata, params["namespace"])
             return self._keep(self._feed_protocol(said, run_id, start))
         if event["method"] == "tools":
             return self._graph_tool(params["data"])
+        if event["method"] == "values":
+            return self._graph_values(params)
         return []
+
+    def _graph_values(self, params: Mapping[str, Any]) -> list[ToolEvent]:
+        """The state after a step: which calls are answered by now, and what is asked."""
+        data = params.get("data")
+        messages = data.get("messages") if isinstance(data, Mapping) else None
+        events: list[ToolEvent] = []
+        if isinstance(messages, list):
+            self._history = messages
+            namespace = tuple(params["namespace"])
+            is_first = namespace not in self._answers
+            seen = self._answers.setdefault(namespace, set())
+            new: list[ToolMessage] = []
+            for message in reversed(messages):
+                if isinstance(message, ToolMessage):
+                    if str(message.id) in seen:
+                        break  # and so are all before it
+                    new.append(message)
+            seen.update(str(message.id) for message in new)
+            if not is_first:
+                for message in reversed(new):
+                    events += self._tools.answer(message, (), messages)
+        return events + self._ask(params.get("interrupts") or ())
+
+    def _ask(self, interrupts: Any) -> list[ToolEvent]:
+        new = [one for one in interrupts if one.id not in self._interrupts]
+        self._interrupts.update(one.id for one in new)
+        return [
+            replace(asked, run_id=self._tools.run_of(asked.call_id))
+            for asked in questions(new, self._history)
+        ]
 
     def _graph_message(
         self, message: BaseMessage, metadata: Mapping[str, Any], namespace: list[str]
@@ -179,13 +231,17 @@ class EventReader:
         """A whole message: of a model that did not stream, or one that a node made itself."""
         if not isinstance(message, AIMessage) or not (message.id or "").startswith(LC_ID_PREFIX):
             return []
-        reader = MessageReader(self._schemas, _start(_run_id(message.id), metadata, namespace))
+        if _is_internal(metadata) and not self._show_internal:
+            return []
+        start = _start(_run_id(message.id), metadata, namespace)
+        reader = MessageReader(self._schemas_for(start), start)
         return self._keep([*reader.feed(message), *reader.close()])
 
     def _graph_tool(self, data: Mapping[str, Any]) -> list[ToolEvent]:
         call_id = data["tool_call_id"]
         if data["event"] == "tool-started":
-            return self._tools.start(call_id, call_id, data["tool_name"], data.get("input"))
+            name, args = data["tool_name"], data.get("input")
+            return self._tools.start(call_id, call_id, name, args, unknown="")
         if data["event"] == "tool-output-delta":
             return self._tools.progress(call_id, "", data["delta"])
         if data["event"] == "tool-finished":
@@ -201,12 +257,35 @@ class EventReader:
             metadata = event["metadata"]
             graphs = str(metadata.get("langgraph_checkpoint_ns") or "").split("|")[:-1]
             start = _start(run_id, metadata, graphs, self._call_around(event))
-            reader = self._messages[run_id] = MessageReader(self._schemas, start)
+            reader = self._messages[run_id] = MessageReader(self._schemas_for(start), start)
             self._parents[run_id] = event["parent_ids"]
         return reader
 
+    def _schemas_for(self, start: MessageStart) -> Mapping[str, ToolSchema] | None:
+        """The tools that the message's own request had, as far as that can be told.
+
+        An agent may give its model more tools than the run's reader knows of: a schema of answers,
+        or those of a middleware. Which tools a model inside a tool has nobody says.
+        """
+        if start.parent_call_id is not None:
+            return None
+        return self._schemas if start.node is None else self._agent_schemas
+
+    def _hides(self, event: Mapping[str, Any]) -> bool:
+        """Whether a model's events are not for the reader, once for each run of one."""
+        run_id = event["run_id"]
+        if self._show_internal or run_id in self._messages:
+            return False
+        if _NO_STREAM in (event.get("tags") or ()) or _is_internal(event["metadata"]):
+            self._hidden.add(run_id)
+            return True
+        return False
+
     def _v2_model_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         output = event["data"].get("output")
+        if event["run_id"] in self._hidden or self._hides(event):
+            self._hidden.discard(event["run_id"])
+            return []
         streamed = event["run_id"] in self._messages
         if not streamed and not isinstance(output, AIMessage):
             return []
@@ -218,6 +297,8 @@ class EventReader:
 
     def _v2_chain_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         given = event["data"].get("input")
+        if isinstance(given, dict) and isinstance(messages := given.get("messages"), list):
+            self._history = self._inputs[event["run_id"]] = messages
         if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict):
             given = given[0]
         if isinstance(given, dict) and given.get("__type") == "tool_call_with_context":
@@ -228,20 +309,39 @@ class EventReader:
 
     def _v2_chain_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         self._tasks.pop(event["run_id"], None)
+        self._inputs.pop(event["run_id"], None)
         return []
 
     def _v2_chain_stream(self, event: Mapping[str, Any]) -> list[ToolEvent]:
-        """`ToolMap` answers every call, also where it stopped the tool."""
+        """`ToolMap` and the nodes of a graph answer every call, also where no tool ended."""
         chunk = event["data"].get("chunk")
-        if not self._tools.running or type(chunk) is not list:
-            return []
+        if isinstance(chunk, dict) and (interrupts := chunk.get("__interrupt__")):
+            return self._ask(interrupts)
+        if event["metadata"].get("langgraph_node") == event["name"]:
+            return self._v2_node(event, chunk)
         events: list[ToolEvent] = []
-        for message in chunk:
+        for message in chunk if type(chunk) is list else ():
             if isinstance(message, ToolMessage):
                 for run_id, tool in [*self._tools.running.items()]:
                     ours = tool.parents[-1:] == [event["run_id"]]  # others may have the same id
                     if ours and tool.id == message.tool_call_id:
                         events += self._tools.finish(run_id, message)
+                events += self._tools.answer(message, event["parent_ids"], None)
+        return events
+
+    def _v2_node(self, event: Mapping[str, Any], chunk: Any) -> list[ToolEvent]:
+        messages = [one for one in _new_messages(chunk) if isinstance(one, BaseMessage)]
+        answers = [one for one in messages if isinstance(one, ToolMessage)]
+        if not answers:
+            return []
+        given = self._inputs.get(event["run_id"], ())
+        known = {one.id for one in given if isinstance(one, ToolMessage)}
+        history = [*(given or self._history), *messages]
+        parents = [*event["parent_ids"], event["run_id"]]
+        events: list[ToolEvent] = []
+        for message in answers:
+            if message.id is None or message.id not in known:
+                events += self._tools.answer(message, parents, history)
         return events
 
     def _v2_tool_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
@@ -311,6 +411,50 @@ def _start(
         node=node if isinstance(node, str) else None,
         namespace=tuple(namespace),
         parent_call_id=parent_call_id,
+    )
+
+
+class _KnownTools(dict[str, ToolSchema]):
+    """The tools that are known; any other takes what it is given, for nobody says what fits it."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Find what the rules of calls ask of a tool."""
+        del default
+        return super().get(name, _ANY_TOOL)
+
+
+class _AnyTool:
+    read_only = False
+    takes_arguments = True
+    streamed = None
+
+    def validate(self, args: dict[str, Any]) -> str | None:
+        del args
+        return None
+
+
+_ANY_TOOL = _AnyTool()
+
+
+def _new_messages(chunk: Any) -> list[Any]:
+    """The messages of a node's update, or of several."""
+    if isinstance(chunk, list | tuple):
+        return [message for one in chunk for message in _new_messages(one)]
+    if isinstance(chunk, BaseMessage):
+        return [chunk]
+    update = chunk if isinstance(chunk, dict) else getattr(chunk, "update", None)
+    messages = update.get("messages") if isinstance(update, dict) else None
+    return messages if isinstance(messages, list) else [messages]
+
+
+def _is_internal(metadata: Mapping[str, Any]) -> bool:
+    """Whether LangChain marks a model as one that only serves the run."""
+    if _INTERNAL not in metadata:
+        return False
+    marking = sys.modules.get("langchain.agents.middleware.internal_call_transformer")
+    # The mark is a secret of the process, so that no request can hide a model.
+    return marking is not None and all(
+        metadata.get(key) == value for key, value in marking.internal_call_metadata().items()
     )
 
 

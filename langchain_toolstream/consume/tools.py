@@ -1,14 +1,16 @@
 """Which tool runs which call: what is remembered of calls, and the events of their tools."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 
 from langchain_toolstream.core.events import (
+    ToolAnswer,
+    ToolCallInvalid,
     ToolCallReady,
     ToolCallStart,
     ToolError,
@@ -18,6 +20,7 @@ from langchain_toolstream.core.events import (
     ToolStart,
 )
 from langchain_toolstream.schema.streamed import Streamed
+from langchain_toolstream.streams.interrupts import is_denied
 
 MAX_CALLS_REMEMBERED = 1024
 """How many calls are known by id at a time, the latest. Eight messages with all calls that the core
@@ -37,6 +40,7 @@ class _Call:
     parents: Sequence[str] = ()
     args: dict[str, Any] | None = None
     taken: bool = False
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -47,6 +51,7 @@ class Tool:
     run_id: str
     name: str
     parents: Sequence[str] = ()
+    call: _Call | None = None
 
 
 class Tools:
@@ -61,6 +66,7 @@ class Tools:
         """Start before the first call."""
         self._calls: OrderedDict[tuple[str, str], _Call] = OrderedDict()  # by message and id
         self.running: dict[str, Tool] = {}
+        self._resumed: set[str] = set()  # calls of an earlier run that have an end in this one
 
     def remember(self, events: list[ToolEvent], parents: Sequence[str]) -> None:
         """Remember the calls of a message, for the tools that will run them.
@@ -75,8 +81,22 @@ class Tools:
                 self._calls[event.run_id, event.id] = call
                 if len(self._calls) > MAX_CALLS_REMEMBERED:
                     self._calls.popitem(last=False)
-            elif isinstance(event, ToolCallReady) and (event.run_id, event.id) in self._calls:
-                self._calls[event.run_id, event.id].args = event.args
+            elif isinstance(event, ToolCallReady | ToolCallInvalid):
+                if (known := self._calls.get((event.run_id, event.id))) is None:
+                    continue
+                if isinstance(event, ToolCallReady):
+                    known.args = event.args
+                else:
+                    known.ended = True
+
+    def run_of(self, call_id: str | None) -> str:
+        """Say which message made a call, empty if it is not known.
+
+        Args:
+            call_id: The id.
+        """
+        call = None if call_id is None else self._find(call_id, ())
+        return call.run_id if call else ""
 
     def knows(self, call_id: str) -> bool:
         """Whether a call of this id is remembered.
@@ -112,8 +132,15 @@ class Tools:
                 found, nearest = call, near
         return found
 
-    def start(
-        self, run: str, call_id: str, name: str, args: Any, parents: Sequence[str] = ()
+    def start(  # noqa: PLR0913 - what is known of a run
+        self,
+        run: str,
+        call_id: str,
+        name: str,
+        args: Any,
+        parents: Sequence[str] = (),
+        *,
+        unknown: str | None = None,
     ) -> list[ToolEvent]:
         """A tool began.
 
@@ -123,13 +150,18 @@ class Tools:
             name: Its name.
             args: What it was given.
             parents: The runs around its own, from the outermost on.
+            unknown: The `run_id` of its events where no message of this run made the call; left
+                out: `run`.
         """
         call = self._find(call_id, parents)
         if call is not None:
             call.taken = True
             args = args if call.args is None else call.args
         events = self.fail(run, _NOT_FINISHED)
-        tool = self.running[run] = Tool(call_id, call.run_id if call else run, name, parents)
+        if call is None:
+            self._resumed.add(call_id)
+        run_id = call.run_id if call else run if unknown is None else unknown
+        tool = self.running[run] = Tool(call_id, run_id, name, parents, call)
         args = args if isinstance(args, dict) else {"input": args}
         args, streamed = _without_streamed(args)
         events.append(
@@ -162,7 +194,7 @@ class Tools:
             run: Its run; of one that is not known nothing is said.
             output: What it returned.
         """
-        tool = self.running.pop(run, None)
+        tool = self._end(run)
         return [_finish(tool, output)] if tool else []
 
     def fail(self, run: str, error: str) -> list[ToolEvent]:
@@ -172,14 +204,64 @@ class Tools:
             run: As for `finish`.
             error: Why; empty if it did not say so.
         """
-        tool = self.running.pop(run, None)
+        tool = self._end(run)
         return [_error(tool, error)] if tool else []
+
+    def _end(self, run: str) -> Tool | None:
+        tool = self.running.pop(run, None)
+        if tool is not None and tool.call is not None:
+            tool.call.ended = True
+        return tool
+
+    def answer(
+        self, message: ToolMessage, parents: Sequence[str], history: Sequence[Any] | None
+    ) -> list[ToolEvent]:
+        """A call was answered; nothing is said of it where its tool has told already.
+
+        Args:
+            message: The answer.
+            parents: The runs around the answering, from the outermost on.
+            history: The messages before it, where calls of an earlier run count too.
+        """
+        call_id = message.tool_call_id
+        call = self._find(call_id, parents)
+        run_id, name, args = "", message.name or "", None
+        if call is not None:
+            if call.ended or any(tool.call is call for tool in self.running.values()):
+                return []
+            call.ended = True
+            run_id, name = call.run_id, call.name
+        else:
+            if history is None or call_id in self._resumed:
+                return []
+            self._resumed.add(call_id)
+            made = _made(history, call_id)
+            name, args = made.get("name") or name, made.get("args")
+        answer = ToolAnswer(
+            id=call_id,
+            run_id=run_id,
+            name=name,
+            content=message.content,
+            status="denied" if is_denied(message) else message.status,
+            artifact=message.artifact,
+            args=args,
+        )
+        return [answer]
 
     def close(self) -> list[ToolEvent]:
         """The run ended, and with it whatever still runs."""
         events: list[ToolEvent] = [_error(tool, _NOT_FINISHED) for tool in self.running.values()]
         self.running.clear()
         return events
+
+
+def _made(history: Sequence[Any], call_id: str) -> Mapping[str, Any]:
+    """The call as its message made it."""
+    for message in reversed(history):
+        for call in message.tool_calls if isinstance(message, AIMessage) else ():
+            if call["id"] == call_id:
+                return call
+    return {}
 
 
 def _without_streamed(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]:

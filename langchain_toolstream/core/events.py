@@ -253,6 +253,46 @@ class ToolError(_Event):
     error: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolAnswer(_Event):
+    """A call was answered, and no tool told of it.
+
+    So end calls that a person rejected, that a guard answered, that name no tool of an agent, and
+    structured answers. `status` is `"denied"` where a person said no; `content` is what the model
+    reads. `args` are those of a call that an earlier run made; `run_id` is empty then.
+    """
+
+    type: Literal["tool-answer"] = "tool-answer"
+    id: str
+    name: str
+    content: Any
+    status: Literal["success", "error", "denied"]
+    artifact: Any = None
+    args: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupt(_Event):
+    """The run stopped, and waits for a person: one event for each question.
+
+    `id` names the question in the answer, `interrupt_id` is LangGraph's. `call_id`, `name` and
+    `args` are those of the call that waits; `call_id` is `None` where something else is asked.
+    `allowed` are the kinds of decision that may be given, such as `"approve"` or `"edit"`; it is
+    empty where any value is an answer. `value` is what the graph asked with.
+    """
+
+    type: Literal["interrupt"] = "interrupt"
+    id: str
+    interrupt_id: str
+    call_id: str | None
+    name: str
+    args: dict[str, Any]
+    message: str
+    allowed: tuple[str, ...]
+    value: Any
+    response_schema: Any = None
+
+
 CallEvent = (
     ToolCallStart
     | ToolCallDelta
@@ -267,4 +307,14 @@ CallEvent = (
 
 Event = TextDelta | ReasoningDelta | CallEvent | MessageFinish
 
-ToolEvent = MessageStart | Event | MessageError | ToolStart | ToolProgress | ToolFinish | ToolError
+ToolEvent = (
+    MessageStart
+    | Event
+    | MessageError
+    | ToolStart
+    | ToolProgress
+    | ToolFinish
+    | ToolError
+    | ToolAnswer
+    | Interrupt
+)

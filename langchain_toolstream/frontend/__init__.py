@@ -6,6 +6,24 @@ them all.
 
 from langchain_toolstream.frontend.ag_ui import to_ag_ui
 from langchain_toolstream.frontend.ai_sdk import AI_SDK_HEADERS, to_ai_sdk
+from langchain_toolstream.frontend.history import (
+    HistoryError,
+    ag_ui_messages,
+    ai_sdk_messages,
+    read_history,
+)
+from langchain_toolstream.frontend.resume import ResumeError, resume_command
 from langchain_toolstream.frontend.sse import to_sse
 
-__all__ = ["AI_SDK_HEADERS", "to_ag_ui", "to_ai_sdk", "to_sse"]
+__all__ = [
+    "AI_SDK_HEADERS",
+    "HistoryError",
+    "ResumeError",
+    "ag_ui_messages",
+    "ai_sdk_messages",
+    "read_history",
+    "resume_command",
+    "to_ag_ui",
+    "to_ai_sdk",
+    "to_sse",
+]

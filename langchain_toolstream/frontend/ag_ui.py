@@ -11,13 +11,14 @@ from langchain_toolstream.core.events import (
     MessageStart,
     ReasoningDelta,
     TextDelta,
+    ToolAnswer,
     ToolCallInvalid,
     ToolEvent,
     ToolFinish,
     ToolStart,
 )
-from langchain_toolstream.frontend.write import Call, ProtocolWriter, write
-from langchain_toolstream.json_values import bounded, to_json, without_halves
+from langchain_toolstream.frontend.write import Call, ProtocolWriter, as_text, write
+from langchain_toolstream.json_values import bounded, without_halves
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent, TokenUsage
@@ -36,8 +37,10 @@ def to_ag_ui(
     as they are written and their results. A model that a tool runs is a subagent, which ends with
     that tool. What AG-UI has no event for is a `CUSTOM` event with the call's id as
     `toolCallId` in its value: `tool-start`, `tool-progress`, and `tool-artifact` before the
-    result. What looked like a call and is none has the reason as its result. The tokens of all
-    messages are in the `usage` of the last event.
+    result. An invalid call has the reason as its result; the `metadata` of a result has a `status`,
+    `"error"` or `"denied"`, where it is no success. A run that waits for a person ends with the
+    outcome `interrupt`; `resume_command` reads the answer. The tokens of all messages are in the
+    `usage` of the last event.
 
     Args:
         events: What `tool_events` gives.
@@ -105,15 +108,43 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
     def open(self) -> Iterator["BaseEvent"]:
         yield self._ag.RunStartedEvent(thread_id=self._thread_id, run_id=self._run_id)
 
-    def close(self) -> Iterator["BaseEvent"]:
+    def _close(self) -> Iterator["BaseEvent"]:
         for call_id in [*self._open_subagents]:
             yield from self._end_subagent(call_id, None)
         usage = self._ag.aggregate_token_usage(self._usage)
         yield self._ag.RunFinishedEvent(
-            thread_id=self._thread_id, run_id=self._run_id, usage=usage or None
+            thread_id=self._thread_id,
+            run_id=self._run_id,
+            usage=usage or None,
+            outcome=self._pause() if self.questions else None,
         )
 
-    def fail(self, error: str) -> Iterator["BaseEvent"]:
+    def _pause(self) -> Any:
+        asked = [
+            self._ag.Interrupt(
+                id=one.id,
+                # Not "tool_call": CopilotKit would answer such a call itself, a second time.
+                reason="interrupt" if one.call_id is None else "tool_approval",
+                message=one.message or None,
+                tool_call_id=self._id_of(one),
+                response_schema=one.response_schema
+                if isinstance(one.response_schema, dict)
+                else None,
+                metadata=without_halves(
+                    {"value": bounded(one.value)}
+                    if one.call_id is None
+                    else {
+                        "allowedDecisions": [*one.allowed],
+                        "name": one.name,
+                        "args": bounded(one.args),
+                    }
+                ),
+            )
+            for one in self.questions
+        ]
+        return self._ag.RunFinishedInterruptOutcome(type="interrupt", interrupts=asked)
+
+    def _fail(self, error: str) -> Iterator["BaseEvent"]:
         yield self._ag.RunErrorEvent(message=without_halves(error))
 
     # Messages.
@@ -196,7 +227,7 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
 
     def _invalid(self, call: Call, event: ToolCallInvalid) -> Iterator["BaseEvent"]:
         yield from self._end_call(call)
-        yield self._result(call, event.error)
+        yield self._result(call, event.error, "error")
 
     def _begin_tool(self, call: Call, event: ToolStart) -> Iterator["BaseEvent"]:
         self._running[event.id] = call
@@ -205,24 +236,26 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
     def _progress(self, call: Call, data: Any) -> Iterator["BaseEvent"]:
         yield self._custom("tool-progress", call, data=bounded(data))
 
-    def _output(self, call: Call, event: ToolFinish) -> Iterator["BaseEvent"]:
+    def _output(self, call: Call, event: ToolFinish | ToolAnswer) -> Iterator["BaseEvent"]:
         yield from self._end_subagent(call.id, None)
         if event.artifact is not None:
             yield self._custom("tool-artifact", call, artifact=bounded(event.artifact))
-        content = bounded(event.content)
-        text = content if isinstance(content, str) else to_json(content)
-        yield self._result(call, without_halves(text))
+        yield self._result(call, as_text(event.content))
 
     def _failure(self, call: Call, error: str) -> Iterator["BaseEvent"]:
         yield from self._end_subagent(call.id, error)
-        yield self._result(call, error)
+        yield self._result(call, error, "error")
 
-    def _result(self, call: Call, content: str) -> "BaseEvent":
+    def _denied(self, call: Call, event: ToolAnswer) -> Iterator["BaseEvent"]:
+        yield self._result(call, as_text(event.content), "denied")
+
+    def _result(self, call: Call, content: str, status: str | None = None) -> "BaseEvent":
         return self._ag.ToolCallResultEvent(
             message_id=f"{call.id}:result",
             tool_call_id=call.id,
-            content=content,
+            content=without_halves(content),
             role="tool",
+            metadata={"status": status} if status else None,  # there is no field for a failure
             **self._who(call.run_id),
         )
 

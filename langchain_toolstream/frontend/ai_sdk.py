@@ -1,22 +1,24 @@
 """Events as the UI message stream of Vercel's AI SDK, which its `useChat` reads."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from langchain_toolstream.core.events import (
+    Interrupt,
     MessageError,
     MessageFinish,
     MessageStart,
     ReasoningDelta,
     TextDelta,
+    ToolAnswer,
     ToolCallInvalid,
     ToolEvent,
     ToolFinish,
     ToolStart,
 )
-from langchain_toolstream.frontend.write import Call, ProtocolWriter, write
+from langchain_toolstream.frontend.write import Call, ProtocolWriter, approval_data, as_text, write
 from langchain_toolstream.json_values import bounded, to_json
 
 AI_SDK_HEADERS: Mapping[str, str] = {
@@ -27,16 +29,40 @@ AI_SDK_HEADERS: Mapping[str, str] = {
 """The headers of a response that `to_ai_sdk` writes; the second keeps nginx from holding it back.
 Its media type is `text/event-stream`."""
 
+_REASONS = {
+    "stop": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "STOP": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "tool_calls": "tool-calls",
+    "tool_use": "tool-calls",
+    "function_call": "tool-calls",
+    "content_filter": "content-filter",
+    "refusal": "content-filter",
+    "SAFETY": "content-filter",
+}
+"""Finish reasons in the client's words; any other word would end the stream."""
+
 
 def to_ai_sdk(
-    events: AsyncIterable[ToolEvent], *, message_id: str | None = None, show_errors: bool = False
+    events: AsyncIterable[ToolEvent],
+    *,
+    message_id: str | None = None,
+    show_errors: bool = False,
+    client: Literal[5, 6, 7] = 5,
 ) -> AsyncGenerator[bytes]:
     """Write events as the UI message stream of the AI SDK, versions 5 and later.
 
     The run is one message of the assistant, and each turn of the model a step of it. A call is a
     part `tool-NAME` with its input, also while that is written; its output is an object with the
     `content` that the model reads and, where there is one, the `artifact`. What a tool reports on
-    its way is a preliminary output. What looked like a call and is none is a part with an error.
+    its way is a preliminary output. An invalid call is a part with an error.
+
+    A run that waits for a person asks in parts `data-approval`, or, where `client` is 6 or 7, in
+    requests of the protocol; `resume_command` reads the answer. A run that goes on after that has
+    to have the `message_id` of the message that asked, which the client posts as `messageId`.
 
     The protocol has no place for models that tools run, nor for tools that nobody called: both are
     left out.
@@ -45,6 +71,8 @@ def to_ai_sdk(
         events: What `tool_events` gives.
         message_id: The message's id; the client makes one otherwise.
         show_errors: See `to_sse`.
+        client: The version of `ai` that reads, which no client says: 5 knows no approvals, and 6
+            and 7 also read what is written for 5.
 
     Returns:
         The body, piece by piece; send it with `AI_SDK_HEADERS`.
@@ -63,19 +91,20 @@ def to_ai_sdk(
             return StreamingResponse(body, media_type="text/event-stream", headers=AI_SDK_HEADERS)
         ```
     """
-    writer = _UIMessages(message_id, show_errors=show_errors)
+    writer = _UIMessages(message_id, client, show_errors=show_errors)
     return write(events, writer, show_errors=show_errors)
 
 
 class _UIMessages(ProtocolWriter[bytes]):
-    def __init__(self, message_id: str | None, *, show_errors: bool) -> None:
+    def __init__(self, message_id: str | None, client: int, *, show_errors: bool) -> None:
         super().__init__(show_errors=show_errors)
+        self._has_approvals = client > 5  # noqa: PLR2004 - the first version that has them
         self._message_id = message_id
         self._in_step = False
         self._parts: dict[str, tuple[str, str]] = {}  # the open one of each open message
         self._count = 0
         self._inside: set[str] = set()  # messages of models that tools run
-        self._finish_reason: str | None = None
+        self._finish_reasons: list[str | None] = []  # of each turn
         self._usage: UsageMetadata | None = None
 
     def open(self) -> Iterator[bytes]:
@@ -84,21 +113,59 @@ class _UIMessages(ProtocolWriter[bytes]):
     def feed(self, event: ToolEvent) -> Iterator[bytes]:
         if isinstance(event, MessageStart) and event.parent_call_id is not None:
             self._inside.add(event.run_id)
-        if event.run_id not in self._inside:
+        if event.run_id not in self._inside or isinstance(event, Interrupt):
             yield from super().feed(event)
         elif isinstance(event, MessageFinish):
             self._add_usage(event)
 
-    def close(self) -> Iterator[bytes]:
+    def _close(self) -> Iterator[bytes]:
+        for question in self.questions:
+            yield from self._ask(question)
         yield from self._end_step()
-        said = {"finishReason": self._finish_reason, "usage": self._usage}
+        reason = self._finish_reasons[-1] if self._finish_reasons else None
+        said = {
+            "finishReason": reason,
+            "finishReasons": self._finish_reasons if len(self._finish_reasons) > 1 else None,
+            "usage": self._usage,
+        }
         metadata = {key: value for key, value in said.items() if value is not None}
-        yield _chunk("finish", **({"messageMetadata": metadata} if metadata else {}))
+        known = "tool-calls" if self.questions else _REASONS.get(reason or "", "other")
+        yield _chunk(
+            "finish",
+            **({"finishReason": known} if reason or self.questions else {}),
+            **({"messageMetadata": metadata} if metadata else {}),
+        )
         yield b"data: [DONE]\n\n"
 
-    def fail(self, error: str) -> Iterator[bytes]:
+    def _fail(self, error: str) -> Iterator[bytes]:
         yield _chunk("error", errorText=error)
-        yield from self.close()
+        yield from self._close()
+
+    def _ask(self, question: Interrupt) -> Iterator[bytes]:
+        call_id = self._id_of(question)
+        if call_id is None:
+            value = bounded(question.value)
+            yield _chunk("data-interrupt", id=question.id, data={"value": value})
+            return
+        call = self._calls.get((question.run_id, question.call_id or ""))
+        if call is None or call.run_id in self._inside:
+            # The client knows only calls that it was told of.
+            args = bounded(question.args)
+            yield _chunk(
+                "tool-input-available", toolCallId=call_id, toolName=question.name, input=args
+            )
+        allowed = [*question.allowed]
+        if self._has_approvals:
+            yield _chunk(
+                "tool-approval-request",
+                approvalId=question.id,
+                toolCallId=call_id,
+                approvalDescriptor={"allowedDecisions": allowed},
+                reason=question.message,
+            )
+            return
+        data = approval_data(question, call_id)
+        yield _chunk("data-approval", id=question.id, data=data)
 
     # Messages.
 
@@ -122,7 +189,7 @@ class _UIMessages(ProtocolWriter[bytes]):
         yield from self._end_part(event.run_id)
         self._parts.pop(event.run_id, None)
         if isinstance(event, MessageFinish):
-            self._finish_reason = event.finish_reason
+            self._finish_reasons.append(event.finish_reason)
             self._add_usage(event)
 
     def _end_part(self, run_id: str) -> Iterator[bytes]:
@@ -178,7 +245,13 @@ class _UIMessages(ProtocolWriter[bytes]):
                 "tool-output-available", toolCallId=call.id, output=output, preliminary=True
             )
 
-    def _output(self, call: Call, event: ToolFinish) -> Iterator[bytes]:
+    def _denied(self, call: Call, event: ToolAnswer) -> Iterator[bytes]:
+        if self._has_approvals:
+            yield _chunk("tool-output-denied", toolCallId=call.id)
+        else:
+            yield from self._failure(call, as_text(event.content))
+
+    def _output(self, call: Call, event: ToolFinish | ToolAnswer) -> Iterator[bytes]:
         output = {"content": bounded(event.content)}
         if event.artifact is not None:
             output["artifact"] = bounded(event.artifact)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from langchain_toolstream.core.events import (
+    Interrupt,
     MessageError,
     MessageFinish,
     MessageStart,
     ReasoningDelta,
     TextDelta,
+    ToolAnswer,
     ToolCallDelta,
     ToolCallInvalid,
     ToolCallReady,
@@ -22,6 +24,7 @@ from langchain_toolstream.core.events import (
     ToolProgress,
     ToolStart,
 )
+from langchain_toolstream.json_values import bounded, to_json
 
 _logger = logging.getLogger(__name__)
 
@@ -86,6 +89,33 @@ async def write(
             await aclose()
 
 
+def as_text(content: Any) -> str:
+    """Write what a model reads as text.
+
+    Args:
+        content: Of a tool's message.
+    """
+    plain = bounded(content)
+    return plain if isinstance(plain, str) else to_json(plain)
+
+
+def approval_data(question: Interrupt, call_id: str) -> dict[str, Any]:
+    """What is asked of a call, for a data part of the AI SDK.
+
+    Args:
+        question: About a call.
+        call_id: Its id on the wire.
+    """
+    return {
+        "toolCallId": call_id,
+        "name": question.name,
+        "args": bounded(question.args),
+        "message": question.message,
+        "allowedDecisions": [*question.allowed],
+        "status": "requested",
+    }
+
+
 @dataclass(slots=True)
 class Call:
     """A call as a front end knows it.
@@ -95,9 +125,9 @@ class Call:
         run_id: Of its message.
         name: Of its tool.
         written: Whether its input is complete.
-        answered: Whether it has a result; what its tool says after that is dropped, unless it
-            starts again.
-        held: The end of its tool, which came before the input was complete.
+        answered: Whether it has its one end; what its tool says after that is dropped.
+        held: The end of its tool that is not yet said: the input was not complete, or the tool
+            failed and may be tried again.
     """
 
     id: str
@@ -123,30 +153,89 @@ class ProtocolWriter(ABC, Generic[Out]):
         self._show_errors = show_errors
         self._calls: dict[tuple[str, str], Call] = {}  # by message and their own ids
         self._owners: dict[str, str] = {}  # the first message that used an id
+        self._failed: dict[str, Call] = {}  # those whose tool failed, and may be tried again
+        self.questions: list[Interrupt] = []  # what a person is asked, at the end of the run
 
     def feed(self, event: ToolEvent) -> Iterator[Out]:
         """Write the next event."""
         match event:
             case MessageStart():
+                if event.parent_call_id is None:
+                    yield from self._end_failed()
                 yield from self._start_message(event)
             case TextDelta() | ReasoningDelta():
                 yield from self._prose(event)
             case MessageFinish() | MessageError():
                 yield from self._end_message(event)
             case ToolCallStart():
-                owner = self._owners.setdefault(event.id, event.run_id)
-                # Only where another message has used the id already, the message's run is added.
-                name = event.id if owner == event.run_id else f"{event.run_id}:{event.id}"
-                call = Call(name, event.run_id, event.name)
-                self._calls[event.run_id, event.id] = call
-                yield from self._begin_call(call)
+                yield from self._begin_call(self._new(event))
             case ToolCallDelta() | ToolCallReady() | ToolCallInvalid():
                 yield from self._call(self._calls[event.run_id, event.id], event)
+            case Interrupt():
+                self.questions.append(event)
+            case _:
+                yield from self._feed_tool(event)
+
+    def _feed_tool(self, event: ToolEvent) -> Iterator[Out]:
+        match event:
             case ToolStart() | ToolProgress() | ToolFinish() | ToolError():
-                if (known := self._calls.get((event.run_id, event.id))) is not None:
+                known = self._calls.get((event.run_id, event.id))
+                if known is None and event.id != event.run_id:
+                    known = self._new(event)  # a call of an earlier run
+                if known is not None:
                     yield from self._tool(known, event)
+            case ToolAnswer():
+                known = self._calls.get((event.run_id, event.id)) or self._new(event)
+                yield from self._answer(known, event)
             case _:
                 pass  # arguments field by field, confirmations: protocols have neither
+
+    def close(self) -> Iterator[Out]:
+        """Say that the run ended."""
+        yield from self._end_failed()
+        yield from self._close()
+
+    def fail(self, error: str) -> Iterator[Out]:
+        """Say that the run failed."""
+        yield from self._end_failed()
+        yield from self._fail(error)
+
+    def _new(
+        self,
+        event: ToolCallStart | ToolStart | ToolProgress | ToolFinish | ToolError | ToolAnswer,
+    ) -> Call:
+        owner = self._owners.setdefault(event.id, event.run_id)
+        # Only where another message has used the id already, the message's run is added.
+        name = event.id if owner == event.run_id else f"{event.run_id}:{event.id}"
+        call = self._calls[event.run_id, event.id] = Call(name, event.run_id, event.name)
+        return call
+
+    def _id_of(self, question: Interrupt) -> str | None:
+        call = self._calls.get((question.run_id, question.call_id or ""))
+        return call.id if call else question.call_id
+
+    def _end_failed(self) -> Iterator[Out]:
+        """A tool that failed has not been tried again."""
+        for call in self._failed.values():
+            if isinstance(call.held, ToolError) and not call.answered:
+                call.answered = True
+                error = call.held.error if self._show_errors else HIDDEN
+                call.held = None
+                yield from self._failure(call, error)
+        self._failed.clear()
+
+    def _answer(self, call: Call, event: ToolAnswer) -> Iterator[Out]:
+        if call.answered:
+            return
+        call.held = None
+        yield from self._complete(call, event.args or {})
+        call.answered = True
+        if event.status == "success":
+            yield from self._output(call, event)
+        elif event.status == "denied":
+            yield from self._denied(call, event)
+        else:
+            yield from self._failure(call, as_text(event.content))
 
     def _call(
         self, call: Call, event: ToolCallDelta | ToolCallReady | ToolCallInvalid
@@ -176,14 +265,13 @@ class ProtocolWriter(ABC, Generic[Out]):
         self, call: Call, event: ToolStart | ToolProgress | ToolFinish | ToolError
     ) -> Iterator[Out]:
         match event:
+            case _ if call.answered:
+                pass
             case ToolStart():
-                call.held = None
-                call.answered = False  # it may be tried again
+                call.held = None  # it is tried again
                 if event.streamed is None:
                     yield from self._complete(call, event.args)
                 yield from self._begin_tool(call, event)
-            case _ if call.answered:
-                pass
             case ToolProgress():
                 yield from self._progress(call, event.data)
             case ToolFinish() | ToolError() if not call.written:
@@ -192,8 +280,17 @@ class ProtocolWriter(ABC, Generic[Out]):
                 call.answered = True
                 yield from self._output(call, event)
             case ToolError():
-                call.answered = True
-                yield from self._failure(call, event.error if self._show_errors else HIDDEN)
+                call.held = event
+                self._failed[call.id] = call
+
+    @abstractmethod
+    def _close(self) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _fail(self, error: str) -> Iterable[Out]: ...
+
+    @abstractmethod
+    def _denied(self, call: Call, event: ToolAnswer) -> Iterable[Out]: ...
 
     @abstractmethod
     def _start_message(self, event: MessageStart) -> Iterable[Out]: ...
@@ -223,7 +320,7 @@ class ProtocolWriter(ABC, Generic[Out]):
     def _progress(self, call: Call, data: Any) -> Iterable[Out]: ...
 
     @abstractmethod
-    def _output(self, call: Call, event: ToolFinish) -> Iterable[Out]: ...
+    def _output(self, call: Call, event: ToolFinish | ToolAnswer) -> Iterable[Out]: ...
 
     @abstractmethod
     def _failure(self, call: Call, error: str) -> Iterable[Out]: ...

@@ -5,11 +5,13 @@ from typing import Literal
 
 from langchain_toolstream.core.events import (
     CallEvent,
+    Interrupt,
     MessageError,
     MessageFinish,
     MessageStart,
     ReasoningDelta,
     TextDelta,
+    ToolAnswer,
     ToolCallDelta,
     ToolCallInvalid,
     ToolCallStart,
@@ -99,7 +101,11 @@ class Run:
                 self._message(event.run_id, at).error = event.error
             case ToolStart() | ToolFinish() | ToolError():
                 self._run_tool(event, at)
-            case ToolProgress():
+            case ToolAnswer():
+                call = self._call(event.run_id, event.id, event.name, at)
+                call.finished = at
+                call.outcome = "done" if event.status == "success" else "error"
+            case ToolProgress() | Interrupt():
                 pass
             case _:
                 self._message(event.run_id, at)

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "vllm": {"core", "json_values", "schema", "streams", "views"},
     "tools": {"core", "schema", "streams", "parsers"},
     "consume": {"core", "schema", "streams", "parsers"},
-    "frontend": {"core", "json_values"},
+    "frontend": {"core", "json_values", "schema", "streams"},
     "agents": {"core", "schema", "parsers", "tools", "consume"},
     "timeline": {"core"},
     "testing": {"json_values"},
