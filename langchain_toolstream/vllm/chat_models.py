@@ -22,6 +22,7 @@ from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.refusals import public_url
 from langchain_toolstream.vllm.request.fields import OPENAI_FIELDS, VLLMFields, on_the_wire
 from langchain_toolstream.vllm.request.guided import without_guided
+from langchain_toolstream.vllm.request.markup import ask_for_text, made_strict, wants_calls
 from langchain_toolstream.vllm.request.media import with_media
 from langchain_toolstream.vllm.request.payload import (
     extra_body,
@@ -32,6 +33,7 @@ from langchain_toolstream.vllm.request.payload import (
 )
 from langchain_toolstream.vllm.response.answer import PROVIDER
 from langchain_toolstream.vllm.response.details import add_usage
+from langchain_toolstream.vllm.response.markup import LEAVES_TEXT_ALONE, MarkupChunks
 from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
 from langchain_toolstream.vllm.server import ServerMethods
 from langchain_toolstream.vllm.structured.methods import Method, structured_request
@@ -101,6 +103,11 @@ class ChatVLLM(VLLMFields, ServerMethods):
         have been added up, where langchain-core drops it, the reason is in
         `response_metadata["invalid_tool_calls"]` by the call's id, and `args` ends in `]!`. A plain
         agent ends on a message of invalid calls alone; `EagerToolMiddleware()` answers them.
+
+        With `tool_call_parser="hermes"` (the name that vLLM's flag takes, or `"auto"`) the client
+        reads the calls itself, out of the model's own text: whatever flags the server was started
+        with, and where its parser loses or changes calls. `bind_tools(tools, strict=True)` then
+        holds each call to its tool's schema by a structural tag.
 
     Messages:
         The same after `invoke` and `stream`. The model's thoughts are in
@@ -219,12 +226,30 @@ class ChatVLLM(VLLMFields, ServerMethods):
         payload["stream"] = not (is_off or unstreamed(payload))
         if not (payload["stream"] and options):
             del payload["stream_options"]
+        markup = self._client_reading(payload)
         return AnswerStream(
             payload=payload,
-            reader=answer_reader(payload, passed=passed),
+            reader=answer_reader(payload, passed=passed, markup=markup),
             base_url=str(self.openai_api_base),
             coalesce=self.coalesce,
             silence=self.stream_chunk_timeout if payload["stream"] else None,
+        )
+
+    def _client_reading(self, payload: dict[str, Any]) -> MarkupChunks | None:
+        """Ask for the model's text, and make what reads it, where the client is to read calls."""
+        if self.tool_call_parser is None or not wants_calls(payload):
+            return None
+        server = (str(self.openai_api_base), str(payload.get("model")))
+        asks = not (payload.get("logprobs") or LEAVES_TEXT_ALONE.knows(server))
+        ask_for_text(
+            payload, self.tool_call_parser, logprobs=asks, thoughts_begun=self.thoughts_begun
+        )
+        return MarkupChunks(
+            self.tool_call_parser,
+            payload["tools"],
+            server=server,
+            asked_logprobs=asks,
+            thoughts_begun=self.thoughts_begun,
         )
 
     def _events(self, answer: AnswerStream) -> Generator[list[tuple[int, Event]]]:
@@ -333,6 +358,8 @@ class ChatVLLM(VLLMFields, ServerMethods):
             TypeError: There is no list of tools, but one tool or something else.
         """
         check_is_list(tools)
+        if kwargs.get("strict") is True and self.tool_call_parser is not None:
+            tools = [made_strict(tool) for tool in tools]
         return super().bind_tools(tools, **kwargs)
 
     def with_structured_output(

@@ -1,13 +1,21 @@
 """Every text of `markup.jsonl.gz`, cut as tokens of 1, 3 and 8 characters, whole, and anywhere."""
 
+import asyncio
+import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
 
+from langchain_toolstream import ChatVLLM, ToolStreamParser
+from langchain_toolstream.core.events import ToolCallFinish, ToolCallInvalid
 from langchain_toolstream.core.markup import FORMATS
+from langchain_toolstream.testing import Recording, ReplayServer
 from tests.unit_tests.core.markup.corpus import (
+    Read,
     Record,
     at_random,
     problems,
@@ -64,3 +72,66 @@ def test_every_text_reads_the_same_in_two_halves() -> None:
         for at in range(1, len(text), step):
             halves = read_record(record, [text[:at], text[at:]], judged=False)
             assert halves.key == whole.key, (record["id"], at)
+
+
+def recording(record: Record, pieces: Iterable[str]) -> Recording:
+    """The text as a server sends it that has no tool-call parser."""
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": piece} for piece in pieces]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": record["finish"]})
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    lines = [f"data: {json.dumps({**head, 'choices': [choice]})}\n\n" for choice in choices]
+    return Recording(
+        id=record["id"],
+        request={"model": record["id"], "messages": [], "stream": True},
+        status=200,
+        content_type="text/event-stream; charset=utf-8",
+        body="".join([*lines, "data: [DONE]\n\n"]).encode(),
+    )
+
+
+async def ask(llm: ChatVLLM, record: Record) -> Read:
+    total: AIMessageChunk | None = None
+    async for chunk in llm.bind_tools(record["tools"], model=record["id"]).astream("go"):
+        total = chunk if total is None else total + chunk
+    assert isinstance(total, AIMessageChunk)
+    found = Read(
+        content=str(total.text),
+        reasoning=total.additional_kwargs.get("reasoning_content", ""),
+    )
+    parser = ToolStreamParser(record["tools"])
+    for call in parser.invoke(total):
+        fields: dict[str, Any] = {"id": str(call["id"]), "name": call["name"] or ""}
+        if call["type"] == "invalid_tool_call":
+            error = str(call["error"])
+            args = str(call["args"])
+            found.events.append(ToolCallInvalid(**fields, args=args, error=error, revoked=False))
+        else:
+            found.events.append(ToolCallFinish(**fields, args=call["args"]))
+    return found
+
+
+async def ask_all(base_url: str) -> list[tuple[Record, Read]]:
+    slots = asyncio.Semaphore(8)
+    models = {name: ChatVLLM(base_url=base_url, tool_call_parser=name) for name in FORMATS}
+
+    async def one(record: Record) -> tuple[Record, Read]:
+        async with slots:
+            return record, await ask(models[record["format"]], record)
+
+    return await asyncio.gather(*map(one, records()))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("way", WAYS)
+def test_chat_vllm_reads_every_text_over_http(way: str) -> None:
+    wrong = []
+    right = 0
+    with ReplayServer([recording(record, WAYS[way](record)) for record in records()]) as server:
+        for record, found in asyncio.run(ask_all(server.base_url)):
+            count, problem = problems(record, found)
+            wrong += [f"{record['id']}: {one}" for one in problem]
+            right += count * (record["expect"] == "call")
+    assert wrong == []
+    assert right == 743

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.dataclasses import dataclass
 
+from langchain_toolstream.core.markup import check_format
+
 _CONSTRAINTS = ("json", "regex", "choice", "grammar", "json_object", "structural_tag")
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -309,6 +311,14 @@ class VLLMFields(RequestFields):
     stream_options: dict[str, Any] | None = None
     """What streams tell besides, such as `{"continuous_usage_stats": True}`. Where `stream_usage`
     is not off, the usage is asked for, too."""
+
+    tool_call_parser: Annotated[str, AfterValidator(check_format)] | None = None
+    """The format in which the model writes calls, to be read by the client: a name that vLLM's
+    `--tool-call-parser` takes, or `"auto"`. `None`: the server reads them."""
+
+    thoughts_begun: bool = False
+    """Whether the prompt begins the model's thoughts, so that its text begins inside them, and the
+    server has no reasoning parser that would say so. For `tool_call_parser` only."""
 
     coalesce: bool = True
     """Whether deltas that are ready together leave as one chunk.

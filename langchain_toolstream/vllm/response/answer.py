@@ -30,6 +30,7 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 from langchain_toolstream.vllm.response.details import Details, usage_metadata
+from langchain_toolstream.vllm.response.markup import MarkupChunks
 from langchain_toolstream.vllm.response.sse import SSEDecoder
 
 _log = logging.getLogger(__name__)
@@ -60,13 +61,14 @@ class AnswerReader:
         passed: As for `ToolCallAssembler`.
         hides_reasoning: Whether the request asked to leave the reasoning out.
         several: Whether the request may have asked for more than one choice.
+        markup: What reads the calls out of the text, where the server does not.
 
     Attributes:
         done: Whether nothing follows: the server said so, or reported an error.
         received: How many server-sent events have come.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of the request
         self,
         *,
         no_parameters: Collection[str] = (),
@@ -74,9 +76,11 @@ class AnswerReader:
         passed: bool = False,
         hides_reasoning: bool = False,
         several: bool = True,
+        markup: MarkupChunks | None = None,
     ) -> None:
         """Start before the first byte."""
         self.done = False
+        self._markup = markup
         self._hides_reasoning = hides_reasoning
         self.received = 0
         self._aborted = False
@@ -155,6 +159,8 @@ class AnswerReader:
     def _feed_chunk(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
         if self._only_choice is not None:
             chunk = self._only_choice.number(chunk)
+        if self._markup is not None:
+            chunk = self._markup.feed(chunk)
         self._details.feed(chunk)
         return self._keep(self._completion.feed(chunk))
 

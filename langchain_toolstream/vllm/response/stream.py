@@ -12,6 +12,7 @@ from langchain_toolstream.vllm.refusals import clear_errors
 from langchain_toolstream.vllm.request.payload import token_limit, without_parameters
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
+from langchain_toolstream.vllm.response.markup import MarkupChunks
 from langchain_toolstream.vllm.response.read_ahead import ReadAhead, areads, idle_timeout, reads
 from langchain_toolstream.vllm.server import ONE_LOOP
 
@@ -104,12 +105,15 @@ class AnswerStream:
             raise
 
 
-def answer_reader(payload: dict[str, Any], *, passed: bool = False) -> AnswerReader:
+def answer_reader(
+    payload: dict[str, Any], *, passed: bool = False, markup: MarkupChunks | None = None
+) -> AnswerReader:
     """Make what reads the answer to a request.
 
     Args:
         payload: The request.
         passed: As for `ToolCallAssembler`.
+        markup: As for `AnswerReader`.
     """
     return AnswerReader(
         no_parameters=without_parameters(payload),
@@ -117,4 +121,5 @@ def answer_reader(payload: dict[str, Any], *, passed: bool = False) -> AnswerRea
         passed=passed,
         hides_reasoning=payload.get("extra_body", {}).get("include_reasoning") is False,
         several=payload.get("n") not in (None, 1),
+        markup=markup,
     )

@@ -1,0 +1,81 @@
+"""Requests whose answers the client reads itself: what makes the server give the model's text."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_toolstream.core.markup import check_format
+from langchain_toolstream.core.markup.tags import structural_tag
+
+
+def wants_calls(payload: Mapping[str, Any]) -> bool:
+    """Whether a request allows the model to call tools.
+
+    Args:
+        payload: What the SDK is given.
+    """
+    return bool(payload.get("tools")) and payload.get("tool_choice") != "none"
+
+
+def made_strict(tool: Any) -> Any:
+    """Mark a tool that is a dict as strict, as langchain-core marks all others.
+
+    Args:
+        tool: Whatever `bind_tools` takes.
+    """
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    if not isinstance(function, Mapping):
+        return tool
+    return {**tool, "function": {"strict": True, **function}}
+
+
+def ask_for_text(
+    payload: dict[str, Any], parser: str, *, logprobs: bool, thoughts_begun: bool
+) -> None:
+    """Ask for what the model writes, instead of what the server's parser makes of it.
+
+    The tools are shown to the model, and `tool_choice="none"` keeps most of the server's parsers
+    off its text. Those that are not kept off cannot touch the tokens in `logprobs`. What
+    `tool_choice` and `strict` would have done is done by a structural tag.
+
+    Args:
+        payload: What the SDK is given.
+        parser: The name of the format, or `"auto"`.
+        logprobs: Whether to ask for the tokens too.
+        thoughts_begun: Whether the prompt has begun the model's thoughts.
+
+    Raises:
+        ValueError: There is no such format, no structural tag can say how it writes, or the request
+            has another constraint already.
+    """
+    check_format(parser)
+    choice = payload.get("tool_choice")
+    tools = payload["tools"]
+    body = payload["extra_body"] = dict(payload.get("extra_body") or {})
+    one_call = payload.pop("parallel_tool_calls", None) is False
+    forced = choice not in (None, "auto")
+    strict = any(tool.get("function", {}).get("strict") is True for tool in tools)
+    if isinstance(choice, Mapping):
+        name = choice.get("function", {}).get("name")
+        tools = [tool for tool in tools if tool.get("function", {}).get("name") == name]
+        one_call = True
+    if forced or one_call or strict:
+        if body.get("structured_outputs") is not None or payload.get("response_format"):
+            msg = (
+                "tool_choice, parallel_tool_calls=False and strict=True are a structural tag where "
+                f"the client reads calls (tool_call_parser={parser!r}), and the server takes one "
+                "constraint: leave out structured_outputs and response_format."
+            )
+            raise ValueError(msg)
+        tag = structural_tag(
+            parser,
+            tools,
+            at_least_one=forced,
+            stop_after_first=one_call,
+            thoughts_end="</think>" if thoughts_begun else None,
+        )
+        body["structured_outputs"] = {"structural_tag": json.dumps(tag)}
+    payload["tool_choice"] = "none"
+    body.setdefault("skip_special_tokens", False)
+    if logprobs:
+        payload["logprobs"] = True
