@@ -2,7 +2,7 @@
 
 In one node of LangGraph, two calls that both ask a human share the node's answers: the answer goes
 to whoever asks first after the resumption, and what has run already runs again. A task has answers
-of its own, and its result is kept. docs/decisions/0022 has the alternatives.
+of its own, and its result is kept. docs/decisions/0024 has the alternatives.
 """
 
 import asyncio

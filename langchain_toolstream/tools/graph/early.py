@@ -212,10 +212,11 @@ class Runs:
 
 
 def _key(runtime: Runtime[Any]) -> tuple[int, str] | None:
-    control, info = runtime.control, runtime.execution_info
-    if control is None or info is None:
+    control = runtime.control
+    namespace = getattr(runtime.execution_info, "checkpoint_ns", None)
+    if control is None or not isinstance(namespace, str):
         return None
-    return id(control), info.checkpoint_ns.rpartition("|")[0]
+    return id(control), namespace.rpartition("|")[0]
 
 
 class Tasks:

@@ -85,37 +85,11 @@ class ToolSetNode(ToolNode):
         that is asked in it is taken for the one whose calls this node runs. When it is this node's
         turn, it takes the results of what runs already. Invalid calls do not run: the node answers
         them. The rest is as for `EagerToolMiddleware`, but for guards: what stops calls between the
-        two nodes is not known here, and a read-only tool does not wait for it.
+        two nodes is not known here, and a read-only tool does not wait for it. See `ToolSet.node`.
 
         Args:
             state: The state that the model is asked with. A tool with a `ToolRuntime` that starts
                 early gets this state.
-
-        Example:
-            ```python
-            from langchain_core.language_models import GenericFakeChatModel
-            from langchain_core.messages import AIMessage
-            from langgraph.graph import START, MessagesState, StateGraph
-
-            from langchain_toolstream import ToolSet
-
-            def add(a: int, b: int) -> int:
-                \"\"\"Add two integers.\"\"\"
-                return a + b
-
-            call = {"name": "add", "args": {"a": 3, "b": 12}, "id": "call_1"}
-            llm = GenericFakeChatModel(messages=iter([AIMessage("", tool_calls=[call])]))
-            tools = ToolSet([add], read_only=True).node()
-
-            def ask_model(state: MessagesState) -> MessagesState:
-                with tools.eager(state):
-                    return {"messages": [llm.invoke(state["messages"])]}
-
-            graph = StateGraph(MessagesState).add_node("model", ask_model).add_node("tools", tools)
-            graph = graph.add_edge(START, "model").add_edge("model", "tools").compile()
-            state = graph.invoke({"messages": [("user", "What is 3 + 12?")]})
-            assert state["messages"][-1].content == "15"
-            ```
         """
         token = _slots.set(Slots(self._caller, in_loop=_in_loop()))
         try:
