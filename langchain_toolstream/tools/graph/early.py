@@ -19,6 +19,8 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.runtime import Runtime
 from pydantic import PrivateAttr
 
+from langchain_toolstream.schema.tool_schema import copied
+
 Run = asyncio.Future[Any] | Future[Any]
 
 PATIENCE = 10.0
@@ -106,7 +108,11 @@ class EarlyCalls:
     def start(self, call: ToolCall, tool: EagerTool, *, written_by: UUID) -> None:
         """Run the tool of a call."""
         call_id = call["id"]
-        if call_id and call_id not in self._calls and (run := self._starter.start(tool, call)):
+        if not call_id or call_id in self._calls:
+            return
+        # The tool may change what it is given, in another thread even before this goes on.
+        own: ToolCall = {**call, "args": copied(call["args"])}
+        if run := self._starter.start(tool, own):
             self._calls[call_id] = EarlyCall(call, tool, run, written_by)
 
     def cancel(self, call_id: str | None) -> None:

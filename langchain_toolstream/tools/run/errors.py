@@ -18,7 +18,7 @@ UNKNOWN_TOOL_TEMPLATE = "Error: {name} is not a valid tool, try one of [{tools}]
 INVALID_CALL_TEMPLATE = "Error: the call was not run. {error}"
 WANTING_TEMPLATE = (
     "Error: {name} was not run. It needs {wanting}, which only the application can give: "
-    "LangGraph's ToolNode gives state, store and runtime."
+    "LangGraph's ToolNode gives state, store and runtime, a step after ToolStreamParser the rest."
 )
 CANCELLED_ITSELF = "Error: the tool cancelled itself."
 TIMEOUT_TEMPLATE = "Error: {name} did not finish within {timeout:g} seconds."

@@ -3,12 +3,16 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolCall
+from langchain_core.tools import StructuredTool
 
+from langchain_toolstream.tools.graph.early import EagerTool, EarlyCalls
 from tests.unit_tests.agents.gated import (
     CALLS,
     INPUT,
@@ -20,7 +24,7 @@ from tests.unit_tests.agents.gated import (
     call,
     done,
 )
-from tests.unit_tests.scripted import chunk, part
+from tests.unit_tests.scripted import chunk, good, part
 
 # langchain-core and langgraph call their v3 protocol beta.
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -222,3 +226,35 @@ async def test_v3_tool_calls_show_every_call_once(eager: bool) -> None:  # noqa:
         ("call_b", "read", "b done"),
     ]
     assert answers(await run.output()) == done("a", "b")
+
+
+class AtOnce:
+    """Runs a tool before it says that it has started, as a thread may."""
+
+    def start(self, tool: EagerTool, call: ToolCall) -> Future[Any]:
+        run: Future[Any] = Future()
+        run.set_result(tool.tool.invoke(call))
+        return run
+
+    def end(self, drop_the_rest: Callable[[], object]) -> None:
+        del drop_the_rest
+
+    def all_taken(self) -> None:
+        pass
+
+
+def test_a_tool_that_changes_its_arguments_answers_the_call_that_the_model_wrote() -> None:
+    """Or it would run again; nor does the message see what it did."""
+
+    def read(batch: dict[str, Any]) -> str:
+        """Read."""
+        batch["rows"].append("END")
+        return "read"
+
+    tool = StructuredTool.from_function(read)
+    early = EarlyCalls(AtOnce())
+    call = good("c", "read", batch={"rows": [1]})
+    eager = EagerTool(tool, frozenset(), lambda call, config: call)
+    early.start(call, eager, written_by=uuid4())
+    assert call == good("c", "read", batch={"rows": [1]})
+    assert early.take(call, tool) is not None
