@@ -19,7 +19,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_toolstream.consume.pace import paced_events
 from langchain_toolstream.consume.reader import EventReader
 from langchain_toolstream.core.events import ToolEvent
-from langchain_toolstream.schema.tool_schema import ToolLike, tool_schemas
+from langchain_toolstream.schema.tool_like import ToolLike
+from langchain_toolstream.schema.tool_schema import tool_schemas
 
 _NOTHING: Any = object()
 

@@ -17,7 +17,7 @@ from langchain_toolstream.core.events import (
 from langchain_toolstream.core.markup import MarkupReader, check_format
 from langchain_toolstream.parsers.base import CallsReading, ToolCallError, ToolsParser
 from langchain_toolstream.schema.streamed import Streamed
-from langchain_toolstream.schema.tool_schema import ToolLike
+from langchain_toolstream.schema.tool_like import ToolLike
 
 Call = ToolCall | InvalidToolCall
 

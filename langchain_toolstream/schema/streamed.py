@@ -6,6 +6,7 @@ No I/O and no loop of its own: who writes wakes who reads, in whatever thread or
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar, Generic, Self, TypeVar, get_args, get_origin
 
 from annotated_types import BaseMetadata, GroupedMetadata
@@ -229,11 +230,14 @@ def _runs_event_loop() -> bool:
     return True
 
 
-def streamed_argument(model: type[BaseModel]) -> tuple[str, frozenset[str]] | None:
+def streamed_argument(
+    model: type[BaseModel], *, given: AbstractSet[str] = frozenset()
+) -> tuple[str, frozenset[str]] | None:
     """Find the argument that a tool reads while it is written.
 
     Args:
         model: The model of what the tool is called with.
+        given: Fields that the application gives.
 
     Returns:
         The name of the argument and those of all others, or `None`.
@@ -242,10 +246,9 @@ def streamed_argument(model: type[BaseModel]) -> tuple[str, frozenset[str]] | No
         ValueError: There are two; while one is being written, the other is not there. Or it is
             bounded; the bounds would be held against a text that is not there yet.
     """
-    names = {name: field.alias or name for name, field in model.model_fields.items()}
-    fields = {
-        names[n]: field for n, field in model.model_fields.items() if _is_streamed(field.annotation)
-    }
+    written = {name: field for name, field in model.model_fields.items() if name not in given}
+    names = {name: field.alias or name for name, field in written.items()}
+    fields = {names[n]: field for n, field in written.items() if _is_streamed(field.annotation)}
     streamed = list(fields)
     for name, field in fields.items():
         bounds = [one for one in field.metadata if isinstance(one, BaseMetadata | GroupedMetadata)]

@@ -1,39 +1,39 @@
 """What a tool accepts, whatever kind of tool it is.
 
-`tool_schemas` takes everything that `bind_tools` takes. A tool that LangChain validates by a
-pydantic model is validated by that model, so that a call is valid here exactly when the tool would
-take it. Where there is only a JSON schema, `json_schema.py` compiles it.
+`tool_schemas` takes everything that `bind_tools` takes. A call is valid here exactly when its tool
+would take it: LangChain validates by the tool's pydantic model, and passes on unchecked what a tool
+without one is given. A bare JSON schema, which no tool stands behind, is compiled by
+`json_schema.py` and decides strictly.
 """
 
-import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import is_dataclass
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from dataclasses import dataclass, is_dataclass
+from typing import Any, Protocol, TypeGuard, get_args, get_type_hints, runtime_checkable
 
-from langchain_core.tools import BaseTool, StructuredTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from langchain_core.tools import BaseTool, InjectedToolArg, Tool
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic.v1 import BaseModel as BaseModelV1
+from pydantic.v1 import ValidationError as ValidationErrorV1
+from pydantic_core import CoreSchema, core_schema
 
 from langchain_toolstream.core.errors import JSONPath, format_path
-from langchain_toolstream.schema.injected import NONE_MAY_WRITE, NOTHING_INJECTED, injected
 from langchain_toolstream.schema.json_schema import json_core_schema, json_schema_validator
+from langchain_toolstream.schema.problems import MAX_TOLD, describe, first_place, shown
 from langchain_toolstream.schema.streamed import streamed_argument
+from langchain_toolstream.schema.tool_like import (
+    ToolLike,
+    as_tool,
+    check_is_list,
+    described,
+    tool_name,
+)
 from langchain_toolstream.schema.types import types_at
-
-ToolLike = BaseTool | type | Callable[..., Any] | Mapping[str, Any]
-"""A tool, a pydantic model, a `TypedDict`, a function, or a schema as a dict: what
-`bind_tools` takes."""
 
 checking: ContextVar[bool] = ContextVar("checking", default=False)
 """Whether a call is only looked at: what its arguments stand for need not be there yet."""
-
-_MAX_PROBLEMS = 3
-_MAX_SHOWN = 60
-_MAX_TOLD = 300
 
 
 class ToolSchema:
@@ -44,7 +44,11 @@ class ToolSchema:
         read_only: Whether running it for nothing does no harm.
         streams: Whether whoever runs the tool can run it while an argument is written.
         coerce: For a bare JSON schema, whether a value of another type passes where pydantic would
-            convert it (`"3"` for an integer). Pydantic models always decide that themselves.
+            convert it (`"3"` for an integer). Tools and pydantic models always decide that
+            themselves.
+
+    Attributes:
+        takes_all: Whether the tool takes every object, whatever its schema says.
 
     Raises:
         ValueError: The tool is a dict in no known form, or cannot read an argument while it is
@@ -62,40 +66,41 @@ class ToolSchema:
         """Compile what is needed to validate the tool's arguments."""
         self.read_only = read_only
         self.name = tool_name(tool)
-        tool = as_tool(tool) if inspect.isroutine(tool) else tool
+        if callable(tool) and not isinstance(tool, type | BaseTool):
+            tool = as_tool(tool)
+        runs = tool if isinstance(tool, BaseTool) else None
         self._tool = tool
-        self._parameters: dict[str, Any] | None = None  # what the model is told of them
-        self.injected = injected(tool) if isinstance(tool, BaseTool) else NOTHING_INJECTED
-        model = _pydantic_model(tool)
-        self.streamed = streamed_argument(model) if streams and model is not None else None
-        if self.streamed is not None and isinstance(tool, BaseTool) and tool.args_schema is None:
+        self._parameters: Mapping[str, Any] | None = None
+        self._injected = frozenset() if runs is None else injected_arguments(runs)
+        model = _model_of(tool, self._injected)
+        accepted = _bare_schema(tool, coerce=coerce) if runs is None else _by_tool(runs, model)
+        self._validate = accepted.validate
+        self._core_schema = accepted.core_schema
+        self._shape = accepted.shape
+        self.takes_all = accepted.takes_all
+        self.requires_arguments = accepted.requires
+        self.takes_arguments = _takes_arguments(tool, model, self._injected)
+        # What the whole model says may be about values that only the application has.
+        self._knows_only_a_part = bool(model and self._injected & model.model_fields.keys())
+        self.streamed = None
+        if streams and model is not None:
+            self.streamed = streamed_argument(model, given=self._injected)
+        if self.streamed is not None and runs is not None and runs.args_schema is None:
             msg = (
                 f"The tool {self.name!r} needs an args_schema. Without one, LangChain gives it "
                 f"{self.streamed[0]!r} as a str where the text is whole, and not as a Streamed."
             )
             raise ValueError(msg)
-        self._validate: Callable[[Any], Any]
-        self._core_schema: Callable[[], CoreSchema]
-        if model is not None:
-            self._validate = lambda args: model.model_validate(copied(args))
-            self.takes_arguments = bool(model.model_fields)
-            self._core_schema = lambda: TypeAdapter(model).core_schema
-            return
-        parameters = _function(tool)["parameters"] or {}
-        self.takes_arguments = takes_arguments(parameters)
-        if (adapter := _adapter(tool)) is not None:
-            self._validate = lambda args: adapter.validate_python(copied(args))
-            self._core_schema = lambda: adapter.core_schema
-        else:
-            text = json.dumps(parameters, sort_keys=True)
-            converts = coerce or _converts(tool)
-            self._validate = json_schema_validator(text, coerce=converts).validate_python
-            self._core_schema = lambda: json_core_schema(text, coerce=converts)
 
     @property
     def core_schema(self) -> CoreSchema:
-        """The arguments' schema, in the form that pydantic-core has it in."""
+        """What a part of the arguments is held against, in the form that pydantic-core has it."""
         return self._core_schema()
+
+    @property
+    def shape(self) -> CoreSchema:
+        """What the arguments look like, also where the tool does not hold them against it."""
+        return self._shape()
 
     def types_at(self, path: JSONPath) -> frozenset[str]:
         """Say of which JSON types an argument, or a part of one, may be.
@@ -104,15 +109,21 @@ class ToolSchema:
             path: Keys and indexes from the arguments as a whole.
         """
         if self._parameters is None:
-            self._parameters = _function(self._tool)["parameters"] or {}
+            self._parameters = _told(self._tool)
         return types_at(self._parameters, path)
 
     def forbidden(self, name: object) -> str | None:
         """Say why no model may write an argument of a name, if none may."""
-        return NONE_MAY_WRITE if name in self.injected.names else None
+        if name not in self._injected:
+            return None
+        return "the tool is given this value by the application, not by the model,"
+
+    def excuses(self, path: JSONPath) -> bool:
+        """Whether the tool may take arguments in spite of what does not fit there."""
+        return self.takes_all or (self._knows_only_a_part and not path)
 
     def validate(self, args: dict[str, Any]) -> str | None:
-        """Hold arguments against the tool's schema.
+        """Hold arguments against what the tool takes.
 
         Args:
             args: The arguments by name.
@@ -120,32 +131,158 @@ class ToolSchema:
         Returns:
             What does not fit, with the place, or `None` when all fits.
         """
-        if forged := self.injected.names & args.keys():
-            return f"{NONE_MAY_WRITE} at {format_path((min(forged),))}"
+        if forged := self._injected & args.keys():
+            return f"{self.forbidden(min(forged))} at {format_path((min(forged),))}"
         token = checking.set(True)
         try:
-            self._validate(args)
-        except ValidationError as error:
-            return describe(error, args)
+            # A validator of the user's may write into what it is given.
+            self._validate(copied(args))
+        except (ValidationError, ValidationErrorV1) as error:
+            return None if self.excuses(first_place(error, args)) else describe(error, args)
         except Exception as error:  # noqa: BLE001  (a validator of the user's may raise anything)
-            return f"the tool's own validation raised {error!r}"
+            return None if self._knows_only_a_part else _raised(error)
         finally:
             checking.reset(token)
         return None
 
 
-def takes_arguments(parameters: Mapping[str, Any]) -> bool:
-    """Whether a JSON schema leaves anything for the model to write.
+def _raised(error: Exception) -> str:
+    return f"the tool's own validation raised {shown(error, MAX_TOLD)}"
 
-    Args:
-        parameters: The `parameters` of a function.
-    """
-    return any(parameters.get(keyword) for keyword in _HOLD_PARAMETERS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Accepted:
+    """What is accepted as a tool's arguments."""
+
+    validate: Callable[[dict[str, Any]], Any]
+    """Raises what is wrong."""
+    core_schema: Callable[[], CoreSchema]
+    shape: Callable[[], CoreSchema]
+    requires: bool
+    takes_all: bool = False
+
+
+def _by_tool(tool: BaseTool, model: type[BaseModel] | None) -> _Accepted:
+    """Find what a tool takes, by what LangChain does with the arguments of a call to it."""
+    schema = tool.args_schema
+    takes_all = bool(tool.handle_validation_error)
+    if _reads_by_itself(tool):
+        # With its own way to read what it is given; LangChain's `Tool` wants exactly one value.
+        return _Accepted(
+            validate=lambda args: tool._to_args_and_kwargs(args, "call"),  # noqa: SLF001
+            core_schema=core_schema.any_schema,
+            shape=lambda: _shape_of(tool),
+            requires=isinstance(tool, Tool) or (model is not None and _requires(model)),
+            takes_all=takes_all,
+        )
+    if model is not None and schema is not None:
+        made = TypeAdapter(model)
+        return _Accepted(
+            validate=model.model_validate,
+            core_schema=lambda: made.core_schema,
+            shape=lambda: made.core_schema,
+            requires=_requires(model),
+            # Without fields, LangChain calls it with nothing, whatever it is given.
+            takes_all=takes_all or not model.model_fields,
+        )
+    if isinstance(schema, type) and issubclass(schema, BaseModelV1):
+        return _Accepted(
+            validate=schema.parse_obj,
+            core_schema=core_schema.any_schema,
+            shape=lambda: _shape_of(tool),
+            requires=any(field.required for field in schema.__fields__.values()),
+            takes_all=takes_all,
+        )
+    return _everything(tool)
+
+
+def _everything(tool: BaseTool) -> _Accepted:
+    """LangChain passes on what it is given: a JSON schema is for the model, not for validation."""
+    schema = tool.args_schema
+    return _Accepted(
+        validate=lambda args: args,
+        core_schema=core_schema.any_schema,
+        shape=lambda: _shape_of(tool),
+        requires=isinstance(schema, dict) and bool(schema.get("required")),
+        takes_all=True,
+    )
+
+
+def _bare_schema(tool: ToolLike, *, coerce: bool) -> _Accepted:
+    """Find what a schema takes that no tool stands behind."""
+    if _is_model(tool):
+        return _Accepted(
+            validate=tool.model_validate,
+            core_schema=lambda: TypeAdapter(tool).core_schema,
+            shape=lambda: TypeAdapter(tool).core_schema,
+            requires=_requires(tool),
+        )
+    parameters = _told(tool)
+    requires = bool(parameters.get("required"))
+    if (adapter := _adapter(tool)) is not None:
+        return _Accepted(
+            validate=adapter.validate_python,
+            core_schema=lambda: adapter.core_schema,
+            shape=lambda: adapter.core_schema,
+            requires=requires,
+        )
+    text = _json_text(parameters)
+    return _Accepted(
+        validate=json_schema_validator(text, coerce=coerce).validate_python,
+        core_schema=lambda: json_core_schema(text, coerce=coerce),
+        shape=lambda: json_core_schema(text, coerce=coerce),
+        requires=requires,
+    )
+
+
+def _reads_by_itself(tool: BaseTool) -> bool:
+    kind = type(tool)
+    return (
+        kind._parse_input is not BaseTool._parse_input  # noqa: SLF001
+        or kind._to_args_and_kwargs is not BaseTool._to_args_and_kwargs  # noqa: SLF001
+    )
+
+
+def _takes_arguments(
+    tool: ToolLike, model: type[BaseModel] | None, injected: frozenset[str]
+) -> bool:
+    """Whether there is anything for the model to write."""
+    if model is not None:
+        return bool(model.model_fields.keys() - injected)
+    told = _told(tool)
+    return any(told.get(keyword) for keyword in _HOLD_PARAMETERS)
 
 
 _HOLD_PARAMETERS = (
     "properties", "patternProperties", "additionalProperties", "$ref", "allOf", "anyOf", "oneOf",
 )  # fmt: skip
+
+
+def _requires(model: type[BaseModel]) -> bool:
+    return any(field.is_required() for field in model.model_fields.values())
+
+
+def _told(tool: ToolLike) -> Mapping[str, Any]:
+    """What the model is told of a tool's arguments."""
+    if isinstance(tool, BaseTool) and isinstance(tool.args_schema, dict):
+        return tool.args_schema
+    return described(tool)["parameters"] or {}
+
+
+def _shape_of(tool: BaseTool) -> CoreSchema:
+    """What the arguments look like that the model is told of."""
+    try:
+        return json_core_schema(_json_text(_told(tool)), coerce=True)
+    except ValueError:
+        return core_schema.any_schema()
+
+
+def _json_text(schema: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(schema, sort_keys=True)
+    except (RecursionError, TypeError) as error:
+        msg = f"The JSON schema of the tool cannot be read: {shown(error)}."
+        raise ValueError(msg) from error
 
 
 @runtime_checkable
@@ -202,91 +339,52 @@ def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[
     return schemas
 
 
-def check_is_list(tools: object) -> None:
-    """Refuse what is no list of tools, though some of it can be iterated over.
-
-    Args:
-        tools: What was given as a list of tools.
-
-    Raises:
-        TypeError: It is one tool, or no tools at all.
-    """
-    if isinstance(tools, BaseTool | Mapping | str | type) or inspect.isroutine(tools):
-        name = getattr(tools, "name", None) or getattr(tools, "__name__", None) or repr(tools)
-        msg = f"A list of tools is needed, got one thing. Write [{name}]."
-        raise TypeError(msg)
-    if isinstance(tools, BaseModel) or not isinstance(tools, Iterable):
-        msg = f"A list of tools is needed, got {type(tools).__name__}."
-        raise TypeError(msg)
-
-
 _FUNCTION_TYPES = ("function", "object", None)
 
 
-def tool_name(tool: ToolLike) -> str:
-    """The name by which a model calls a tool.
-
-    Args:
-        tool: Whatever `bind_tools` takes.
-
-    Raises:
-        ValueError: The tool is in no known form.
-    """
-    return tool.name if isinstance(tool, BaseTool) else str(_function(tool)["name"])
-
-
-def _function(tool: ToolLike) -> dict[str, Any]:
-    """What a server is told of a tool."""
-    try:
-        function: dict[str, Any] = convert_to_openai_tool(tool)["function"]
-        return {"parameters": None, **function, "name": function["name"]}
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"{shown(tool)} describes no tool in a form that bind_tools takes: {error!r}"
-        raise ValueError(msg) from error
-
-
-def as_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
-    """Make a tool of a function; a tool stays what it is.
-
-    Descriptions come from the function's Google-style docstring, where it has one.
-
-    Args:
-        tool: A tool, or a function or coroutine function with annotated parameters.
-
-    Raises:
-        TypeError: It cannot be run: a schema, not a tool.
-    """
+def _model_of(tool: ToolLike, injected: frozenset[str]) -> type[BaseModel] | None:
+    """The model of a tool's arguments, which does without what the application gives."""
+    model: object = tool
     if isinstance(tool, BaseTool):
-        return tool
-    if isinstance(tool, type) or not callable(tool):
-        name = tool.__name__ if isinstance(tool, type) else repr(tool)
-        msg = (
-            f"{name} describes a call but cannot run it. A ToolSet takes tools and functions; "
-            "give schemas to ToolStreamParser(tools=...) and bind_tools(...)."
-        )
-        raise TypeError(msg)
-    is_async = inspect.iscoroutinefunction(tool)
-    return StructuredTool.from_function(
-        func=None if is_async else tool,
-        coroutine=tool if is_async else None,
-        description=None if inspect.getdoc(tool) else tool.__name__.replace("_", " "),
-        parse_docstring=bool(inspect.getdoc(tool)),
-        error_on_invalid_docstring=False,
+        model = tool.get_input_schema() if tool.args_schema is None else tool.args_schema
+    if not _is_model(model):
+        return None
+    if not (given := injected & model.model_fields.keys()):
+        return model
+    # Not the subset that the model is told of: that has lost the validators.
+    fields: dict[str, Any] = dict.fromkeys(
+        given, (Any, Field(default=None, exclude=True, repr=False))
     )
+    return create_model(model.__name__, __base__=model, __module__=model.__module__, **fields)
 
 
-def _pydantic_model(tool: ToolLike) -> type[BaseModel] | None:
-    """The model that validates what an LLM gives of a tool's arguments."""
-    if isinstance(tool, BaseTool):
-        seen_by_model = tool.tool_call_schema
-        whole = tool.get_input_schema()
-        if not (_is_model(seen_by_model) and _is_model(whole)):
-            return None
-        # The subset that the model sees has lost the validators of the whole, so take the whole
-        # wherever nothing is injected.
-        is_whole = whole.model_fields.keys() == seen_by_model.model_fields.keys()
-        return whole if is_whole else seen_by_model
-    return tool if _is_model(tool) else None
+def injected_arguments(tool: BaseTool) -> frozenset[str]:
+    """The arguments that the application gives to a tool, and no model may.
+
+    Args:
+        tool: The tool.
+    """
+    by_signature = _injected_by_signature(tool)
+    if tool.args_schema is not None and not _is_model(tool.args_schema):
+        return by_signature
+    seen: Any = tool.tool_call_schema
+    whole: Any = tool.get_input_schema()
+    return by_signature | frozenset(whole.model_fields.keys() - seen.model_fields.keys())
+
+
+def _injected_by_signature(tool: BaseTool) -> frozenset[str]:
+    """The injected arguments that only the function tells of."""
+    function = getattr(tool, "func", None) or getattr(tool, "coroutine", None) or tool._run  # noqa: SLF001
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):
+        return frozenset()
+    return frozenset(name for name, hint in hints.items() if any(map(_injects, get_args(hint)[1:])))
+
+
+def _injects(mark: object) -> bool:
+    kind = mark if isinstance(mark, type) else type(mark)
+    return issubclass(kind, InjectedToolArg)
 
 
 def _adapter(tool: ToolLike) -> TypeAdapter[Any] | None:
@@ -303,11 +401,6 @@ def _adapter(tool: ToolLike) -> TypeAdapter[Any] | None:
         return None
 
 
-def _converts(tool: ToolLike) -> bool:
-    """Whether a tool without a pydantic model of today has one of pydantic 1's, which converts."""
-    return isinstance(tool, BaseTool) and not isinstance(tool.args_schema, dict)
-
-
 def copied(value: Any) -> Any:
     """Copy a JSON value: a validator of the user's may write into what it is given."""
     if type(value) is dict:
@@ -319,66 +412,3 @@ def copied(value: Any) -> Any:
 
 def _is_model(schema: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(schema, type) and issubclass(schema, BaseModel)
-
-
-def describe(error: ValidationError, value: Any, *, at: JSONPath = ()) -> str:
-    """Say what does not fit, and where.
-
-    Args:
-        error: What validation raised.
-        value: The value that it was about.
-        at: The place of that value.
-    """
-    problems = error.errors(include_url=False)
-    told = []
-    for problem in problems[:_MAX_PROBLEMS]:
-        place = format_path((*at, *_place(problem, value)))
-        told_by_itself = problem["type"] in ("missing", "union_tag_invalid")
-        got = "" if told_by_itself else f", got {shown(problem['input'])}"
-        told.append(f"{_cut(problem['msg'], _MAX_TOLD)} at {place}{got}")
-    if len(problems) > _MAX_PROBLEMS:
-        told.append(f"and {len(problems) - _MAX_PROBLEMS} more")
-    return "; ".join(told)
-
-
-def first_place(error: ValidationError, value: Any, *, at: JSONPath = ()) -> JSONPath:
-    """Find the place of the first thing that does not fit.
-
-    Args:
-        error: As for `describe`.
-        value: Likewise.
-        at: Likewise.
-    """
-    return (*at, *_place(error.errors(include_url=False)[0], value))
-
-
-def _place(problem: ErrorDetails, args: Any) -> JSONPath:
-    """The part of a problem's location that exists in the arguments, and the step that misses.
-
-    Of a union whose tag says nothing that is known, the place is the tag's.
-    """
-    path: list[str | int] = []
-    value = args
-    loc = problem["loc"]
-    if problem["type"] == "union_tag_invalid":
-        loc = (*loc, problem.get("ctx", {}).get("discriminator", "").strip("'"))
-    for step in loc:
-        known: Any = value if isinstance(value, dict | list) else ()
-        if step in (known if isinstance(known, dict) else range(len(known))):
-            path.append(step)
-            value = known[step]
-        # Anything else names a branch of a union.
-    return (*path, loc[-1]) if problem["type"] == "missing" else tuple(path)
-
-
-def shown(value: Any) -> str:
-    """The beginning of a value's `repr`: a model may have written a long one.
-
-    Args:
-        value: The value.
-    """
-    return _cut(repr(value), _MAX_SHOWN)
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}..."

@@ -8,7 +8,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.stores import BaseStore
 from langchain_core.tools import BaseTool
 
-from langchain_toolstream.schema.tool_schema import ToolSchema, as_tool, check_is_list
+from langchain_toolstream.schema.tool_like import as_function, as_tool, check_is_list
+from langchain_toolstream.schema.tool_schema import ToolSchema
 from langchain_toolstream.tools.artifacts.store import ArtifactStore
 from langchain_toolstream.tools.read_only import ReadOnly, names_in, reader_of
 from langchain_toolstream.tools.run.caller import Caller
@@ -95,7 +96,7 @@ class ToolSet(Runnable[ToolCall | InvalidToolCall, ToolMessage], Sequence[BaseTo
     ) -> None:
         """Make tools of the functions and find out who is read-only."""
         check_is_list(tools)
-        self._tools = tuple(as_tool(without_yields(tool)) for tool in tools)
+        self._tools = tuple(as_tool(without_yields(as_function(tool))) for tool in tools)
         if not isinstance(read_only, bool) and not callable(read_only):
             read_only = names_in(read_only)
         is_read_only = reader_of(read_only, trust_annotations=trust_annotations)

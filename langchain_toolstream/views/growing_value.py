@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.json import JSONEvent, JSONStream
-from langchain_toolstream.schema.tool_schema import checking, describe, first_place
+from langchain_toolstream.schema.problems import describe, first_place
+from langchain_toolstream.schema.tool_schema import checking
 from langchain_toolstream.views.moment import NOWHERE, UNKNOWN, Level, Moment, Place, Text, put
 from langchain_toolstream.views.places import Kind, Refusal, Tagged
 

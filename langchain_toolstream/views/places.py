@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic_core import CoreConfig
 
 from langchain_toolstream.core.errors import JSONPath
-from langchain_toolstream.schema.tool_schema import shown
+from langchain_toolstream.schema.problems import shown
 
 Part = Any
 """A `CoreSchema`. Its type is a union of dicts that no checker tells apart by their `type`."""

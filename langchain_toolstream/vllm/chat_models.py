@@ -16,7 +16,7 @@ from langchain_protocol.protocol import MessagesData
 from pydantic import ConfigDict, SecretStr, model_validator
 
 from langchain_toolstream.core.events import Event
-from langchain_toolstream.schema.tool_schema import check_is_list
+from langchain_toolstream.schema.tool_like import check_is_list
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.refusals import public_url

@@ -14,7 +14,7 @@ from langchain_toolstream.parsers.base import ToolsParser
 from langchain_toolstream.parsers.partial.picks import ListItems, TextPieces
 from langchain_toolstream.parsers.partial.reading import OnInvalid, Part, PartReading, ViewReading
 from langchain_toolstream.parsers.partial.view import ToolCallView
-from langchain_toolstream.schema.tool_schema import ToolLike
+from langchain_toolstream.schema.tool_like import ToolLike
 from langchain_toolstream.views.places import Kind, follow
 from langchain_toolstream.views.schema_places import Scope
 
@@ -191,7 +191,7 @@ class PartialToolsParser(ToolsParser[Any]):
         if tool is not None and tool not in self._schemas:
             raise ValueError(unknown_tool(tool, self._schemas))
         names = self._schemas if tool is None else [tool]
-        kinds = [follow(self._kind(name), steps) for name in names]
+        kinds = [follow(Scope(self._schemas[name].shape).root(), steps) for name in names]
         if not any(kind is not None and fits(kind) for kind in kinds):
             msg = (
                 f"The arguments of {', '.join(map(repr, names)) or 'no tool'} have no {what} at "

@@ -30,11 +30,16 @@ _ABORTED = "The message was not read to its end, because another call of it is i
 class _Call:
     """One call on its way."""
 
-    __slots__ = ("about", "growth")
+    __slots__ = ("about", "growth", "schema")
 
-    def __init__(self, start: ToolCallStart, growth: Growth) -> None:
+    def __init__(self, start: ToolCallStart, growth: Growth, schema: ToolSchema | None) -> None:
         self.about = About(start.id, start.name, start.index)
         self.growth = growth
+        self.schema = schema
+
+    def excuses(self, path: JSONPath) -> bool:
+        """Whether the tool may take the call in spite of what does not fit there."""
+        return self.schema is not None and self.schema.excuses(path)
 
     def view(self) -> ToolCallView:
         growth = self.growth
@@ -117,7 +122,7 @@ class ViewReading(CallsReading[Any]):
             growth = Growth(ANY if self._schemas is None else None, arguments)
         else:
             growth = Growth(self._kind(start.name), arguments, forbidden=schema.forbidden)
-        call = self._calls[start.id] = _Call(start, growth)
+        call = self._calls[start.id] = _Call(start, growth, schema)
         if schema is None and self._schemas is not None:
             self._refuse(call, unknown_tool(start.name, self._schemas))
             return True
@@ -125,7 +130,8 @@ class ViewReading(CallsReading[Any]):
 
     def _grow(self, call: _Call, events: list[JSONEvent]) -> bool:
         call.growth.feed(events)
-        if (problem := call.growth.problem) is not None and call.about.error is None:
+        problem = call.growth.problem
+        if problem is not None and call.about.error is None and not call.excuses(problem.path):
             self._refuse(call, does_not_fit(problem.reason), problem.path)
             return True
         # That the arguments as a whole began is nothing to see.

@@ -11,6 +11,7 @@ from langchain_core.messages.tool import ToolOutputMixin
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ArgsSchema, StructuredTool
 
+from langchain_toolstream.schema.tool_like import as_function
 from langchain_toolstream.tools.artifacts.summary import is_content, summarize
 from langchain_toolstream.tools.read_only import reader_of
 from langchain_toolstream.tools.run.calls import Order
@@ -269,6 +270,7 @@ def artifact_tool(  # noqa: PLR0913 - those of LangChain's `tool`
     """
 
     def make(function: Callable[..., Any]) -> ArtifactTool:
+        function = as_function(function)
         name = name_or_callable if isinstance(name_or_callable, str) else function.__name__
         function = plain(function, name)
         is_async = inspect.iscoroutinefunction(function)

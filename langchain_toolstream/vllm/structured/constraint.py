@@ -16,7 +16,7 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 from typing_extensions import is_typeddict
 
 from langchain_toolstream.schema.json_schema import json_schema_validator, linear_pattern
-from langchain_toolstream.schema.tool_schema import describe
+from langchain_toolstream.schema.problems import describe
 from langchain_toolstream.views.places import Kind
 from langchain_toolstream.views.schema_places import Scope
 

