@@ -5,9 +5,11 @@ Keywords that have no counterpart there are left out, so that a value is never r
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeGuard, cast
 
 from pydantic_core import (
@@ -18,17 +20,88 @@ from pydantic_core import (
     core_schema,
 )
 
+_MAX_DEPTH = 100
+"""Levels of a schema that count; below, anything is taken."""
+
+_MAX_STEPS = 100_000
+"""Alternatives that one value is held against. A schema of 1 kB can ask for any number of them."""
+
+STEPS_FOR_A_VALUE = 32
+"""More of them for each value inside."""
+
+_NULL = {"type": "null"}
+
+steps_left: ContextVar[list[int] | None] = ContextVar("steps_left", default=None)
+
+
+class TooManyStepsError(Exception):
+    """A schema asks for more alternatives than can be tried."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__(f"the schema has more than {_MAX_STEPS:,} alternatives to try")
+
+
+@contextmanager
+def bounded_steps(left: list[int]) -> Iterator[None]:
+    """Bound the alternatives that are tried.
+
+    Args:
+        left: How many there may still be, as its only item.
+    """
+    token = steps_left.set(left)
+    try:
+        yield
+    finally:
+        steps_left.reset(token)
+
+
+def steps_for(value: Any) -> int:
+    """How many alternatives may be tried for a value: the more, the larger it is.
+
+    Args:
+        value: A JSON value.
+    """
+    values, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        values += 1
+        if isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return _MAX_STEPS + STEPS_FOR_A_VALUE * values
+
+
+def _take_steps(count: int, value: Any) -> Any:
+    left = steps_left.get()
+    if left is not None:
+        left[0] -= count
+        if left[0] < 0:
+            raise TooManyStepsError
+    return value
+
 
 @lru_cache(maxsize=512)
-def json_schema_validator(schema: str, *, coerce: bool) -> SchemaValidator:
+def json_schema_validator(schema: str, *, coerce: bool) -> Callable[[Any], Any]:
     """Compile a JSON schema.
 
     Args:
         schema: The schema, as JSON text.
         coerce: Whether a value of another type passes where pydantic would convert it (`"3"` for
             an integer).
+
+    Returns:
+        What makes of a value what the schema says, and raises `ValidationError` where it does not
+        fit, or `TooManyStepsError`.
     """
-    return SchemaValidator(json_core_schema(schema, coerce=coerce))
+    validate = SchemaValidator(json_core_schema(schema, coerce=coerce)).validate_python
+
+    def validated(value: Any) -> Any:
+        with bounded_steps([steps_for(value)]):
+            return validate(value)
+
+    return validated
 
 
 @lru_cache(maxsize=512)
@@ -51,7 +124,10 @@ class _Compiler:
     def __init__(self, root: dict[str, Any], *, coerce: bool) -> None:
         self._root = root
         self._strict = not coerce
+        # An inner `$id` changes what the references below it mean.
+        self._refers = not any(_has_id(part) for part in root.values())
         self._definitions: dict[str, CoreSchema | None] = {}
+        self._depth = 0
 
     def compile(self) -> CoreSchema:
         schema = self._any_of_types(self._root)
@@ -59,9 +135,11 @@ class _Compiler:
         return core_schema.definitions_schema(schema, definitions) if definitions else schema
 
     def _any_of_types(self, schema: Any) -> CoreSchema:
-        if not isinstance(schema, dict):
+        if not isinstance(schema, dict) or self._depth == _MAX_DEPTH:
             return core_schema.any_schema()
+        self._depth += 1
         made = self._made(schema)
+        self._depth -= 1
         return core_schema.nullable_schema(made) if schema.get("nullable") is True else made
 
     def _made(self, schema: dict[str, Any]) -> CoreSchema:
@@ -73,11 +151,13 @@ class _Compiler:
             if isinstance(schema.get(key), list)
         ]
         if isinstance(all_of := schema.get("allOf"), list):
-            parts += [self._any_of_types(part) for part in all_of]
+            parts += [self._any_of_types(part) for part in _without_repetition(all_of)]
         own = self._own(schema)
         if own["type"] != "any" or not parts:
             parts.append(own)
-        return parts[0] if len(parts) == 1 else core_schema.chain_schema(parts)
+        if len(parts) == 1:
+            return parts[0]
+        return self._counted(core_schema.chain_schema(parts), parts)
 
     def _own(self, schema: dict[str, Any]) -> CoreSchema:
         if isinstance(enum := schema.get("enum"), list):
@@ -86,21 +166,50 @@ class _Compiler:
             return _literal([schema["const"]])
         kind = schema.get("type")
         if isinstance(kind, list):
-            return self._union([{**schema, "type": one} for one in kind])
+            kinds = dict.fromkeys(one for one in kind if isinstance(one, str))
+            return self._union([{**schema, "type": one} for one in kinds])
         if kind is None:
-            kind = "object" if "properties" in schema else "array" if "items" in schema else ""
+            return self._by_keywords(schema)
         made = getattr(self, f"_{kind}", None) if kind in _JSON_TYPES else None
         return made(schema) if made else core_schema.any_schema()
 
-    def _union(self, schemas: list[Any]) -> CoreSchema:
-        choices = [self._any_of_types(schema) for schema in schemas]
-        if not choices:
+    def _by_keywords(self, schema: dict[str, Any]) -> CoreSchema:
+        """What a schema without a type says of objects or lists; it says nothing of the others."""
+        if "properties" in schema:
+            kind: type = dict
+            inside = self._object(schema)
+        elif isinstance(schema.get("items"), dict):
+            kind = list
+            inside = self._array(schema)
+        else:
             return core_schema.any_schema()
-        return choices[0] if len(choices) == 1 else core_schema.union_schema([*choices])
+        return core_schema.tagged_union_schema(
+            {"": inside, "other": core_schema.any_schema()},
+            lambda value: "" if isinstance(value, kind) else "other",
+            metadata={INSIDE: inside},
+        )
+
+    def _union(self, schemas: list[Any]) -> CoreSchema:
+        rest = [schema for schema in schemas if schema != _NULL]
+        choices = [self._any_of_types(schema) for schema in _without_repetition(rest)]
+        if not choices:
+            return core_schema.none_schema() if schemas else core_schema.any_schema()
+        made = choices[0]
+        if len(choices) > 1:
+            # Labels of our own: pydantic-core's hold all that is in a choice.
+            made = self._counted(core_schema.union_schema([(one, "#") for one in choices]), choices)
+        return made if len(rest) == len(schemas) else core_schema.nullable_schema(made)
+
+    def _counted(self, schema: CoreSchema, parts: list[CoreSchema]) -> CoreSchema:
+        """Bound what holding a value against each of some parts costs: parts may have parts."""
+        return core_schema.no_info_before_validator_function(
+            partial(_take_steps, len(parts)), schema, metadata={INSIDE: schema}
+        )
 
     def _reference(self, ref: str) -> CoreSchema:
         if ref not in self._definitions:
-            target: Any = self._root if ref.startswith("#") else None
+            is_pointer = ref == "#" or ref.startswith("#/")  # and not the name of an anchor
+            target: Any = self._root if is_pointer and self._refers else None
             for step in ref.lstrip("#").split("/")[1:]:
                 name = step.replace("~1", "/").replace("~0", "~")
                 target = target.get(name) if isinstance(target, dict) else None
@@ -142,7 +251,8 @@ class _Compiler:
         return core_schema.none_schema()
 
     def _array(self, schema: dict[str, Any]) -> CoreSchema:
-        items = schema.get("items")
+        # Behind `prefixItems`, `items` says nothing of the first.
+        items = None if "prefixItems" in schema else schema.get("items")
         return core_schema.list_schema(
             self._any_of_types(items) if isinstance(items, dict) else None,
             **_holding(
@@ -174,6 +284,27 @@ class _Compiler:
             extra_behavior="forbid" if extra is False else "allow",
             extras_schema=self._any_of_types(extra) if isinstance(extra, dict) else None,
         )
+
+
+INSIDE = "langchain_toolstream_inside"
+"""In the metadata of a schema that stands around another: that one, which says what is inside."""
+
+
+def _without_repetition(schemas: list[Any]) -> list[Any]:
+    return [json.loads(text) for text in dict.fromkeys(map(json.dumps, schemas))]
+
+
+def _has_id(schema: Any) -> bool:
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if isinstance(part.get("$id"), str):
+                return True
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return False
 
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})

@@ -20,7 +20,11 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 from pydantic_core import CoreSchema, core_schema
 
 from langchain_toolstream.core.errors import JSONPath, format_path
-from langchain_toolstream.schema.json_schema import json_core_schema, json_schema_validator
+from langchain_toolstream.schema.json_schema import (
+    TooManyStepsError,
+    json_core_schema,
+    json_schema_validator,
+)
 from langchain_toolstream.schema.problems import MAX_TOLD, describe, first_place, shown
 from langchain_toolstream.schema.streamed import streamed_argument
 from langchain_toolstream.schema.tool_like import (
@@ -139,6 +143,8 @@ class ToolSchema:
             self._validate(copied(args))
         except (ValidationError, ValidationErrorV1) as error:
             return None if self.excuses(first_place(error, args)) else describe(error, args)
+        except TooManyStepsError as error:
+            return f"they cannot be checked, because {error}"
         except Exception as error:  # noqa: BLE001  (a validator of the user's may raise anything)
             return None if self._knows_only_a_part else _raised(error)
         finally:
@@ -228,7 +234,7 @@ def _bare_schema(tool: ToolLike, *, coerce: bool) -> _Accepted:
         )
     text = _json_text(parameters)
     return _Accepted(
-        validate=json_schema_validator(text, coerce=coerce).validate_python,
+        validate=json_schema_validator(text, coerce=coerce),
         core_schema=lambda: json_core_schema(text, coerce=coerce),
         shape=lambda: json_core_schema(text, coerce=coerce),
         requires=requires,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.json import JSONEvent, JSONStream
+from langchain_toolstream.schema.json_schema import STEPS_FOR_A_VALUE, bounded_steps, steps_for
 from langchain_toolstream.schema.problems import describe, first_place
 from langchain_toolstream.schema.tool_schema import checking
 from langchain_toolstream.views.moment import NOWHERE, UNKNOWN, Level, Moment, Place, Text, put
@@ -56,6 +57,7 @@ class Growth:
         self.problem: Problem | None = None
         self.watch: Callable[[JSONPath, Any], None] | None = None
         self._root = root
+        self._steps = [steps_for(None)]
         self._stream = stream
         self._forbidden = forbidden
         self._level: Level | None = None
@@ -71,6 +73,7 @@ class Growth:
             if kind == "delta":
                 self.length += len(value)
                 continue
+            self._steps[0] += STEPS_FOR_A_VALUE
             self._moment = None
             if kind == "start":
                 self._start(path, value)
@@ -207,7 +210,8 @@ class Growth:
     def _validated(self, kind: Kind, value: Any, path: JSONPath) -> Any:
         token = checking.set(True)
         try:
-            return kind.validate(value)
+            with bounded_steps(self._steps):
+                return kind.validate(value)
         except ValidationError as error:
             if self.problem is None:
                 place = first_place(error, value, at=path)

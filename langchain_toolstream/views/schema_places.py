@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic_core import CoreConfig, SchemaValidator, core_schema, to_json
 
+from langchain_toolstream.schema.json_schema import INSIDE
 from langchain_toolstream.schema.streamed import STREAMED
 from langchain_toolstream.schema.tool_schema import copied
 from langchain_toolstream.views.places import (
@@ -132,7 +133,9 @@ class Scope:
         while True:
             kind = inner["type"]
             asks = kind.startswith("function-") and inner["function"]["type"] == "with-info"
-            if kind == "definition-ref":
+            if (inside := inner.get("metadata", {}).get(INSIDE)) is not None:
+                inner = inside
+            elif kind == "definition-ref":
                 inner = self._definitions[inner["schema_ref"]]
             elif asks:
                 # It may ask for the other fields, so it has its say when those are known.
@@ -176,6 +179,10 @@ class Scope:
     def _takes(self, schema: Part) -> frozenset[JSONKind]:
         schema = self._resolved(schema)
         match schema["type"]:
+            case "function-before" if INSIDE in schema.get("metadata", {}):
+                return self._takes(schema["metadata"][INSIDE])
+            case "tagged-union" if INSIDE in schema.get("metadata", {}):
+                return _ANYTHING
             case "nullable":
                 return self._takes(schema["schema"]) | _SCALAR
             case "default" | "function-after":

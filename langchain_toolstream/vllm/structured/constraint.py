@@ -176,7 +176,7 @@ class AnswerSchema:
             if self.make is not None:
                 return self.make(json.dumps(value, allow_nan=False))
             schema = json.dumps(self.json, sort_keys=True)
-            json_schema_validator(schema, coerce=False).validate_python(value)
+            json_schema_validator(schema, coerce=False)(value)
         except ValidationError as error:
             raise ValueError(describe(error, value)) from error
         except ValueError:
