@@ -10,7 +10,7 @@ overrule, a union whose branch is not known: their places have no kind, and wait
 around them closes.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -353,13 +353,19 @@ def _parts(schema: Any) -> Iterable[Any]:
 
 
 def _refers(schema: Any) -> bool:
-    if isinstance(schema, dict) and schema.get("type") == "definition-ref":
-        return True
-    return any(_refers(part) for part in _parts(schema))
+    return any(part.get("type") == "definition-ref" for part in _inner(schema))
 
 
 def _calls(schema: Any) -> bool:
     """Whether a schema holds functions, which may do anything to what they are given."""
-    if isinstance(schema, dict) and str(schema.get("type", "")).startswith("function-"):
-        return True
-    return any(_calls(part) for part in _parts(schema))
+    return any(str(part.get("type", "")).startswith("function-") for part in _inner(schema))
+
+
+def _inner(schema: Any) -> Iterator[dict[str, Any]]:
+    """A schema, and all those inside."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+        waiting += _parts(part)

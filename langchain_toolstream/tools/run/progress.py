@@ -16,7 +16,7 @@ from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_eve
 from langchain_core.tools import BaseTool, StructuredTool
 
 from langchain_toolstream.core.events import TOOL_PROGRESS
-from langchain_toolstream.schema.tool_schema import as_tool
+from langchain_toolstream.schema.tool_like import as_tool
 from langchain_toolstream.tools.run.running import in_call, running
 
 

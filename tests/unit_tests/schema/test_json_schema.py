@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessageChunk
 
+from langchain_toolstream import PartialToolsParser
 from langchain_toolstream.schema.tool_schema import ToolSchema
 
 
@@ -92,6 +94,22 @@ FIELDS: list[tuple[Any, list[Any], list[tuple[Any, str]]]] = [
      [([], "$.x"), ([1, 2, 3], "$.x"), ([1, "a"], "$.x[1]"), ("a", "$.x"), ({}, "$.x")]),
     ({"items": {"type": "array", "items": {"type": "integer"}}}, [[], [[1]]], [([[1], [2, "a"]],
      "$.x[1][1]")]),
+    ({"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "number"}},
+     [["x", 2, 3], ["x"], []], [("x", "$.x")]),
+    ({"type": "array", "prefixItems": [{"type": "string"}], "items": False, "maxItems": 1},
+     [["x"]], [(["x", "y"], "$.x")]),
+    ({"$ref": "#of_integers"}, [3, "x"], []),
+    ({"$ref": "other.json#/$defs/a"}, [3, "x"], []),
+    ({"properties": {"a": {"type": "integer"}}, "required": ["a"]}, [{"a": 1}, 5, "x", [], None],
+     [({"a": "x"}, "$.x.a"), ({}, "$.x.a")]),
+    ({"properties": {"a": {"type": "integer"}}, "additionalProperties": False}, [{}, 5, ["x"]],
+     [({"b": 1}, "$.x.b")]),
+    ({"items": {"type": "integer"}}, [[], [1], {"0": "x"}, "x"], [([1, "x"], "$.x[1]")]),
+    ({"type": ["string", "string", "null"]}, ["x", None], [(1, "$.x")]),
+    ({"anyOf": [{"type": "string"}, {"type": "null"}]}, ["x", None], [(1, "$.x")]),
+    ({"anyOf": [{"type": "null"}]}, [None], [(1, "$.x")]),
+    ({"anyOf": [{"type": "string"}, {"type": "string"}]}, ["x"], [(1, "$.x")]),
+    ({"allOf": [{"type": "integer"}, {"type": "integer"}, {"minimum": 2}]}, [3], [("x", "$.x")]),
     ({"type": "array", "items": [{"type": "string"}]}, [[1]], []),
     ({"type": "object"}, [{}, {"a": 1}], [([], "$.x"), ("{}", "$.x"), (None, "$.x")]),
     ({"properties": {"a": {"type": "integer"}}}, [{}, {"a": 1}, {"b": 2}], [({"a": "x"}, "$.x.a")]),
@@ -365,3 +383,24 @@ schemas = st.recursive(leaves, branches, max_leaves=6)
 def test_what_fits_is_never_refused(*, pair: tuple[Any, Any], coerce: bool) -> None:
     schema, value = pair
     assert schema_of(schema, coerce=coerce, **NODE).validate({"x": value}) is None
+
+
+def test_an_inner_id_changes_what_references_below_it_mean() -> None:
+    inner = {"$id": "other", "$defs": {"a": {"type": "string"}}, "$ref": "#/$defs/a"}
+    assert schema_of(inner, **{"$defs": {"a": {"type": "integer"}}}).validate({"x": "y"}) is None
+
+
+def test_a_view_shows_the_inside_of_a_schema_without_a_type() -> None:
+    made = AIMessageChunk(
+        content="",
+        tool_call_chunks=[
+            {"index": 0, "id": "1", "name": "t", "args": '{"x": {"rows": [{"a": 1}, {"a"'}
+        ],
+    )
+    schema = {"properties": {"rows": {"items": {"properties": {"a": {"type": "integer"}}}}}}
+    parameters = {"type": "object", "properties": {"x": schema}}
+    described = {"type": "function", "function": {"name": "t", "parameters": parameters}}
+    parser = PartialToolsParser([described])
+    *_, view = parser.transform(iter([made]))
+    assert view.model == {"x": {"rows": [{"a": 1}, {}]}}
+    assert parser.items("x.rows") is not None
