@@ -15,7 +15,6 @@ from langchain_toolstream.core.calls import ToolSpec
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
 from langchain_toolstream.core.markup import MarkupReader
 from langchain_toolstream.schema.injected import CallId
-from langchain_toolstream.schema.tool_schema import ToolLike, ToolSchema, tool_schemas
 from langchain_toolstream.schema.tool_like import ToolLike
 from langchain_toolstream.schema.tool_schema import ToolSchema, tool_schemas
 from langchain_toolstream.streams.messages import MessageEvents

@@ -8,11 +8,12 @@ without one is given. A bare JSON schema, which no tool stands behind, is compil
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass, is_dataclass
-from typing import Any, Protocol, TypeGuard, get_args, get_type_hints, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from langchain_core.tools import BaseTool, InjectedToolArg, Tool
+from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.v1 import BaseModel as BaseModelV1
@@ -20,6 +21,7 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 from pydantic_core import CoreSchema, core_schema
 
 from langchain_toolstream.core.errors import JSONPath, format_path
+from langchain_toolstream.schema.injected import NONE_MAY_WRITE, NOTHING_INJECTED, injected
 from langchain_toolstream.schema.json_schema import (
     TooManyStepsError,
     json_core_schema,
@@ -75,20 +77,23 @@ class ToolSchema:
         runs = tool if isinstance(tool, BaseTool) else None
         self._tool = tool
         self._parameters: Mapping[str, Any] | None = None
-        self._injected = frozenset() if runs is None else injected_arguments(runs)
-        model = _model_of(tool, self._injected)
+        self.injected = NOTHING_INJECTED if runs is None else injected(runs)
+        given = self.injected.names & self.injected.marks.keys()
+        model = _model_of(tool, given)
         accepted = _bare_schema(tool, coerce=coerce) if runs is None else _by_tool(runs, model)
         self._validate = accepted.validate
         self._core_schema = accepted.core_schema
         self._shape = accepted.shape
         self.takes_all = accepted.takes_all
-        self.requires_arguments = accepted.requires
-        self.takes_arguments = _takes_arguments(tool, model, self._injected)
+        if model is None:
+            self.takes_arguments = takes_arguments(_told(tool))
+        else:
+            self.takes_arguments = bool(model.model_fields.keys() - given)
         # What the whole model says may be about values that only the application has.
-        self._knows_only_a_part = bool(model and self._injected & model.model_fields.keys())
+        self._knows_only_a_part = bool(model and given & model.model_fields.keys())
         self.streamed = None
         if streams and model is not None:
-            self.streamed = streamed_argument(model, given=self._injected)
+            self.streamed = streamed_argument(model, given=given)
         if self.streamed is not None and runs is not None and runs.args_schema is None:
             msg = (
                 f"The tool {self.name!r} needs an args_schema. Without one, LangChain gives it "
@@ -118,9 +123,7 @@ class ToolSchema:
 
     def forbidden(self, name: object) -> str | None:
         """Say why no model may write an argument of a name, if none may."""
-        if name not in self._injected:
-            return None
-        return "the tool is given this value by the application, not by the model,"
+        return NONE_MAY_WRITE if name in self.injected.names else None
 
     def excuses(self, path: JSONPath) -> bool:
         """Whether the tool may take arguments in spite of what does not fit there."""
@@ -135,8 +138,8 @@ class ToolSchema:
         Returns:
             What does not fit, with the place, or `None` when all fits.
         """
-        if forged := self._injected & args.keys():
-            return f"{self.forbidden(min(forged))} at {format_path((min(forged),))}"
+        if forged := self.injected.names & args.keys():
+            return f"{NONE_MAY_WRITE} at {format_path((min(forged),))}"
         token = checking.set(True)
         try:
             # A validator of the user's may write into what it is given.
@@ -164,7 +167,6 @@ class _Accepted:
     """Raises what is wrong."""
     core_schema: Callable[[], CoreSchema]
     shape: Callable[[], CoreSchema]
-    requires: bool
     takes_all: bool = False
 
 
@@ -178,7 +180,6 @@ def _by_tool(tool: BaseTool, model: type[BaseModel] | None) -> _Accepted:
             validate=lambda args: tool._to_args_and_kwargs(args, "call"),  # noqa: SLF001
             core_schema=core_schema.any_schema,
             shape=lambda: _shape_of(tool),
-            requires=isinstance(tool, Tool) or (model is not None and _requires(model)),
             takes_all=takes_all,
         )
     if model is not None and schema is not None:
@@ -187,7 +188,6 @@ def _by_tool(tool: BaseTool, model: type[BaseModel] | None) -> _Accepted:
             validate=model.model_validate,
             core_schema=lambda: made.core_schema,
             shape=lambda: made.core_schema,
-            requires=_requires(model),
             # Without fields, LangChain calls it with nothing, whatever it is given.
             takes_all=takes_all or not model.model_fields,
         )
@@ -196,7 +196,6 @@ def _by_tool(tool: BaseTool, model: type[BaseModel] | None) -> _Accepted:
             validate=schema.parse_obj,
             core_schema=core_schema.any_schema,
             shape=lambda: _shape_of(tool),
-            requires=any(field.required for field in schema.__fields__.values()),
             takes_all=takes_all,
         )
     return _everything(tool)
@@ -204,12 +203,10 @@ def _by_tool(tool: BaseTool, model: type[BaseModel] | None) -> _Accepted:
 
 def _everything(tool: BaseTool) -> _Accepted:
     """LangChain passes on what it is given: a JSON schema is for the model, not for validation."""
-    schema = tool.args_schema
     return _Accepted(
         validate=lambda args: args,
         core_schema=core_schema.any_schema,
         shape=lambda: _shape_of(tool),
-        requires=isinstance(schema, dict) and bool(schema.get("required")),
         takes_all=True,
     )
 
@@ -221,23 +218,19 @@ def _bare_schema(tool: ToolLike, *, coerce: bool) -> _Accepted:
             validate=tool.model_validate,
             core_schema=lambda: TypeAdapter(tool).core_schema,
             shape=lambda: TypeAdapter(tool).core_schema,
-            requires=_requires(tool),
         )
     parameters = _told(tool)
-    requires = bool(parameters.get("required"))
     if (adapter := _adapter(tool)) is not None:
         return _Accepted(
             validate=adapter.validate_python,
             core_schema=lambda: adapter.core_schema,
             shape=lambda: adapter.core_schema,
-            requires=requires,
         )
     text = _json_text(parameters)
     return _Accepted(
         validate=json_schema_validator(text, coerce=coerce),
         core_schema=lambda: json_core_schema(text, coerce=coerce),
         shape=lambda: json_core_schema(text, coerce=coerce),
-        requires=requires,
     )
 
 
@@ -249,23 +242,18 @@ def _reads_by_itself(tool: BaseTool) -> bool:
     )
 
 
-def _takes_arguments(
-    tool: ToolLike, model: type[BaseModel] | None, injected: frozenset[str]
-) -> bool:
-    """Whether there is anything for the model to write."""
-    if model is not None:
-        return bool(model.model_fields.keys() - injected)
-    told = _told(tool)
-    return any(told.get(keyword) for keyword in _HOLD_PARAMETERS)
+def takes_arguments(parameters: Mapping[str, Any]) -> bool:
+    """Whether a JSON schema leaves anything for the model to write.
+
+    Args:
+        parameters: The `parameters` of a function.
+    """
+    return any(parameters.get(keyword) for keyword in _HOLD_PARAMETERS)
 
 
 _HOLD_PARAMETERS = (
     "properties", "patternProperties", "additionalProperties", "$ref", "allOf", "anyOf", "oneOf",
 )  # fmt: skip
-
-
-def _requires(model: type[BaseModel]) -> bool:
-    return any(field.is_required() for field in model.model_fields.values())
 
 
 def _told(tool: ToolLike) -> Mapping[str, Any]:
@@ -348,49 +336,20 @@ def tool_schemas(tools: Iterable[ToolLike], *, coerce: bool = False) -> Mapping[
 _FUNCTION_TYPES = ("function", "object", None)
 
 
-def _model_of(tool: ToolLike, injected: frozenset[str]) -> type[BaseModel] | None:
+def _model_of(tool: ToolLike, given: AbstractSet[str]) -> type[BaseModel] | None:
     """The model of a tool's arguments, which does without what the application gives."""
     model: object = tool
     if isinstance(tool, BaseTool):
         model = tool.get_input_schema() if tool.args_schema is None else tool.args_schema
     if not _is_model(model):
         return None
-    if not (given := injected & model.model_fields.keys()):
+    if not (given := given & model.model_fields.keys()):
         return model
     # Not the subset that the model is told of: that has lost the validators.
     fields: dict[str, Any] = dict.fromkeys(
         given, (Any, Field(default=None, exclude=True, repr=False))
     )
     return create_model(model.__name__, __base__=model, __module__=model.__module__, **fields)
-
-
-def injected_arguments(tool: BaseTool) -> frozenset[str]:
-    """The arguments that the application gives to a tool, and no model may.
-
-    Args:
-        tool: The tool.
-    """
-    by_signature = _injected_by_signature(tool)
-    if tool.args_schema is not None and not _is_model(tool.args_schema):
-        return by_signature
-    seen: Any = tool.tool_call_schema
-    whole: Any = tool.get_input_schema()
-    return by_signature | frozenset(whole.model_fields.keys() - seen.model_fields.keys())
-
-
-def _injected_by_signature(tool: BaseTool) -> frozenset[str]:
-    """The injected arguments that only the function tells of."""
-    function = getattr(tool, "func", None) or getattr(tool, "coroutine", None) or tool._run  # noqa: SLF001
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):
-        return frozenset()
-    return frozenset(name for name, hint in hints.items() if any(map(_injects, get_args(hint)[1:])))
-
-
-def _injects(mark: object) -> bool:
-    kind = mark if isinstance(mark, type) else type(mark)
-    return issubclass(kind, InjectedToolArg)
 
 
 def _adapter(tool: ToolLike) -> TypeAdapter[Any] | None:
