@@ -12,9 +12,11 @@ from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import PrivateAttr
 
 from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
 from langchain_toolstream.core.markup import MarkupReader
 from langchain_toolstream.schema.injected import CallId
+from langchain_toolstream.schema.problems import shown
 from langchain_toolstream.schema.tool_like import ToolLike
 from langchain_toolstream.schema.tool_schema import ToolSchema, tool_schemas
 from langchain_toolstream.streams.messages import MessageEvents
@@ -22,28 +24,59 @@ from langchain_toolstream.streams.steps import Out, Reading, StreamStep
 
 
 class ToolCallError(OutputParserException):
-    """The model wrote invalid calls, and the parser was told to raise.
+    """The model wrote invalid calls, or not the call that was asked for.
 
     Attributes:
         tool_calls: The good calls of the message.
         invalid_tool_calls: The others, each with its `error`.
+        skipped: The paths of the items that `items` has skipped, with the reasons.
     """
 
     def __init__(
-        self, tool_calls: list[ToolCall], invalid_tool_calls: list[InvalidToolCall]
+        self,
+        tool_calls: list[ToolCall],
+        invalid_tool_calls: list[InvalidToolCall],
+        skipped: Mapping[JSONPath, str] | None = None,
+        message: str | None = None,
     ) -> None:
-        """Name every invalid call, with the reason."""
-        reasons = "\n".join(
-            f"- call {call['name'] or '(no name)'!r}, id {call['id']!r}: {call['error']}"
-            for call in invalid_tool_calls
-        )
-        super().__init__(f"{len(invalid_tool_calls)} invalid tool call(s):\n{reasons}")
+        """Name every invalid call, with the reason, and what was skipped.
+
+        Args:
+            tool_calls: See `tool_calls`.
+            invalid_tool_calls: See `invalid_tool_calls`.
+            skipped: See `skipped`.
+            message: What to say instead.
+        """
         self.tool_calls = tool_calls
         self.invalid_tool_calls = invalid_tool_calls
+        self.skipped = dict(skipped or {})
+        self._message = message
+        super().__init__(message or self._described())
+
+    def _described(self) -> str:
+        calls = self.invalid_tool_calls
+        told = [f"{len(calls)} invalid tool call(s):"]
+        told += [
+            f"- call {shown(call['name'] or '(no name)')}, id {shown(call['id'])}: {call['error']}"
+            for call in calls[:_MAX_CALLS_TOLD]
+        ]
+        if len(calls) > _MAX_CALLS_TOLD:
+            told.append(f"- and {len(calls) - _MAX_CALLS_TOLD} more")
+        if self.skipped:
+            paths = [format_path(path) for path in self.skipped]
+            more = len(paths) - _MAX_PATHS_TOLD
+            rest = f" and {more} more" if more > 0 else ""
+            told.append(f"Skipped: {', '.join(paths[:_MAX_PATHS_TOLD])}{rest}.")
+        return "\n".join(told)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling with both lists."""
-        return type(self), (self.tool_calls, self.invalid_tool_calls)
+        """Survive pickling with all of it."""
+        parts = (self.tool_calls, self.invalid_tool_calls, self.skipped, self._message)
+        return type(self), parts
+
+
+_MAX_CALLS_TOLD = 10
+_MAX_PATHS_TOLD = 20
 
 
 class CallsReading(Reading[Out]):

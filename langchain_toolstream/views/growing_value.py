@@ -38,10 +38,11 @@ class Growth:
         root: What it has to be; `None`: nobody knows.
         stream: What reads the value, for the string that is open.
         forbidden: Names at the root that nobody may write, and why.
+        goes_on: Whether what comes after a value that does not fit is still typed and validated.
 
     Attributes:
         length: How far the open string has come.
-        problem: Why the value cannot become what it has to be, from the moment that is known.
+        problems: All that is known to be wrong, where it goes on; else the first.
         watch: Is told the path of each value that is finished and fits, and what was made of it.
     """
 
@@ -51,15 +52,17 @@ class Growth:
         stream: JSONStream,
         *,
         forbidden: Callable[[Any], str | None] = lambda _: None,
+        goes_on: bool = False,
     ) -> None:
         """Start before the first character."""
         self.length = 0
-        self.problem: Problem | None = None
+        self.problems: list[Problem] = []
         self.watch: Callable[[JSONPath, Any], None] | None = None
         self._root = root
         self._steps = [steps_for(None)]
         self._stream = stream
         self._forbidden = forbidden
+        self._goes_on = goes_on
         self._level: Level | None = None
         self._text: Text | None = None
         self._whole: Any = UNKNOWN  # the value, when it is finished
@@ -79,6 +82,15 @@ class Growth:
                 self._start(path, value)
             else:
                 self._finish(path, value)
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why the value cannot become what it has to be; the first reason counts."""
+        return self.problems[0] if self.problems else None
+
+    @property
+    def _gave_up(self) -> bool:
+        return bool(self.problems) and not self._goes_on
 
     @property
     def shows_text(self) -> bool:
@@ -140,9 +152,16 @@ class Growth:
         return made
 
     def refuse(self, path: JSONPath, reason: str) -> None:
-        """Take the value for none. The first reason counts."""
-        if self.problem is None:
-            self.problem = Problem(path=path, reason=f"{reason} at {format_path(path)}")
+        """Take the value for invalid."""
+        self._add(Problem(path=path, reason=f"{reason} at {format_path(path)}"))
+
+    def _add(self, problem: Problem) -> None:
+        if not self._gave_up:
+            self.problems.append(problem)
+        level = self._level
+        while level is not None and not level.is_broken:
+            level.is_broken = True
+            level = level.outer
 
     def _tried(self, place: Place, value: Any) -> Any:
         """Make of a value what it would be at its place; `UNKNOWN` if it may not stand there."""
@@ -166,7 +185,7 @@ class Growth:
         level = self._level
         if level is None:
             return Place(key, key, self._root)
-        if self.problem is not None or level.container is None:
+        if self._gave_up or level.container is None:
             return Place(key)
         if len(path) == 1 and (reason := self._forbidden(key)):
             self.refuse(path, reason)
@@ -190,7 +209,8 @@ class Growth:
         else:
             place = self._place(path)
         made = UNKNOWN
-        if place.kind is not None and self.problem is None:
+        is_broken = closed is not None and closed.is_broken
+        if place.kind is not None and not self._gave_up and not is_broken:
             if closed is not None and closed.is_made:
                 made = closed.typed
             else:
@@ -206,6 +226,7 @@ class Growth:
             put(outer.typed, place.name, made)
         if type(outer.container) is Tagged and place.key == outer.container.discriminator:
             self._level = self._restarted(outer)
+            self._level.is_broken = outer.is_broken
 
     def _validated(self, kind: Kind, value: Any, path: JSONPath) -> Any:
         token = checking.set(True)
@@ -213,9 +234,8 @@ class Growth:
             with bounded_steps(self._steps):
                 return kind.validate(value)
         except ValidationError as error:
-            if self.problem is None:
-                place = first_place(error, value, at=path)
-                self.problem = Problem(path=place, reason=describe(error, value, at=path))
+            place = first_place(error, value, at=path)
+            self._add(Problem(path=place, reason=describe(error, value, at=path)))
         except Exception:  # noqa: BLE001, S110 - a validator of the user's may raise anything
             pass  # When the whole is validated, it raises again, and is told of.
         finally:

@@ -31,7 +31,8 @@ class Level:
     """An object or list that is open, or was."""
 
     __slots__ = (
-        "container", "is_known", "outer", "outer_known", "outer_raw", "place", "raw", "typed",
+        "container", "is_broken", "is_known", "outer", "outer_known", "outer_raw", "place", "raw",
+        "typed",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,7 @@ class Level:
         self.place = place
         self.container = container  # what it is shown as
         self.is_known = container is not None and type(container) is not Tagged
+        self.is_broken = False  # whether something inside does not fit
         self.raw: Any = raw
         self.typed: Any = type(raw)()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
@@ -111,20 +111,30 @@ class PartialToolsParser(ToolsParser[Any]):
     def _start(self) -> ViewReading:
         return ViewReading(self._schemas, self._kind, self.on_invalid)
 
-    def items(self, path: str | JSONPath, *, tool: str | None = None) -> ListItems:
+    def items(
+        self,
+        path: str | JSONPath,
+        *,
+        tool: str | None = None,
+        on_invalid: Literal["skip", "abort"] | None = None,
+    ) -> ListItems:
         """Stream the items of a list among the arguments, each the moment that it closes.
 
         Args:
             path: The name of the list, or `"report.rows"` for one further inside; a tuple where a
                 name has a dot in it or a list is on the way: `("files", 0, "lines")`.
             tool: The name of the tool; without it the list of any tool that has one.
+            on_invalid: What to do about an item that does not fit. `"skip"` goes on with the next
+                one, and raises at the end; `"abort"` raises at once, which closes the stream, so
+                that the server stops writing. By default it skips, but for a parser with
+                `on_invalid="abort"`.
 
         Returns:
             A runnable for a chain: `llm.bind_tools(tools) | parser.items("rows")`. It streams the
             items, typed and validated; `invoke` gives a list of them. An item comes before its
-            message has ended, so at the end of one that has no such call `ToolCallError` is
-            raised, whatever `on_invalid` says; with `"abort"` it is raised at once. An item that
-            does not fit is not shown.
+            message has ended, so `ToolCallError` is raised at the end where the call is invalid,
+            where items were skipped (their paths are in `skipped`), and where the message has no
+            such call.
 
         Raises:
             ValueError: No tool has a list there, or what it has is only known as a whole.
@@ -162,8 +172,15 @@ class PartialToolsParser(ToolsParser[Any]):
             name='Alan'
             ```
         """
-        steps = self._checked(path, tool, "list", lambda kind: kind.opened([]) is not None)
-        return ListItems(partial(self._part, Part(path=steps, tool=tool, items=True)))
+        steps, tools = self._checked(path, tool, "list", lambda kind: kind.opened([]) is not None)
+        part = Part(
+            path=steps,
+            tool=tool,
+            tools=tools,
+            items=True,
+            on_invalid=on_invalid or self._of_parts,
+        )
+        return ListItems(partial(self._part, part))
 
     def text(self, path: str | JSONPath, *, tool: str | None = None) -> TextPieces:
         """Stream a text among the arguments in pieces, decoded, as it is written.
@@ -179,29 +196,36 @@ class PartialToolsParser(ToolsParser[Any]):
         Raises:
             ValueError: No tool has a text there.
         """
-        steps = self._checked(path, tool, "text", lambda kind: kind.grows)
-        return TextPieces(partial(self._part, Part(path=steps, tool=tool, items=False)))
+        steps, tools = self._checked(path, tool, "text", lambda kind: kind.grows)
+        part = Part(path=steps, tool=tool, tools=tools, items=False, on_invalid=self._of_parts)
+        return TextPieces(partial(self._part, part))
+
+    @property
+    def _of_parts(self) -> Literal["skip", "abort"]:
+        return "abort" if self.on_invalid == "abort" else "skip"
 
     def _checked(
         self, path: str | JSONPath, tool: str | None, what: str, fits: Callable[[Kind], bool]
-    ) -> JSONPath:
+    ) -> tuple[JSONPath, frozenset[str] | None]:
+        """Look up a path, and the tools that have what is wanted there."""
         steps = tuple(path.split(".")) if isinstance(path, str) else tuple(path)
         if self._schemas is None:
-            return steps
+            return steps, None if tool is None else frozenset({tool})
         if tool is not None and tool not in self._schemas:
             raise ValueError(unknown_tool(tool, self._schemas))
         names = self._schemas if tool is None else [tool]
-        kinds = [follow(Scope(self._schemas[name].shape).root(), steps) for name in names]
-        if not any(kind is not None and fits(kind) for kind in kinds):
+        kinds = {name: follow(Scope(self._schemas[name].shape).root(), steps) for name in names}
+        having = frozenset(name for name, kind in kinds.items() if kind is not None and fits(kind))
+        if not having:
             msg = (
                 f"The arguments of {', '.join(map(repr, names)) or 'no tool'} have no {what} at "
                 f"{format_path(steps)} that can be shown while it is written."
             )
             raise ValueError(msg)
-        return steps
+        return steps, having
 
     def _part(self, part: Part) -> PartReading:
-        return PartReading(self._schemas, self._kind, self.on_invalid, part)
+        return PartReading(self._schemas, self._kind, part)
 
     def _kind(self, name: str) -> Kind | None:
         """Find what the arguments of a tool have to be."""

@@ -1,13 +1,14 @@
 """One message on its way: its calls as they become known, as views or as parts of them."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from langchain_core.messages import InvalidToolCall
+from langchain_core.messages.tool import invalid_tool_call
 
 from langchain_toolstream.core.calls import does_not_fit, unknown_tool
-from langchain_toolstream.core.errors import JSONPath
+from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.events import (
     ArgumentEvents,
     CallEvent,
@@ -18,6 +19,7 @@ from langchain_toolstream.core.events import (
 from langchain_toolstream.core.json import JSONEvent
 from langchain_toolstream.parsers.base import CallsReading, ToolCallError
 from langchain_toolstream.parsers.partial.view import About, ToolCallView
+from langchain_toolstream.schema.problems import shown
 from langchain_toolstream.schema.tool_schema import ToolSchema
 from langchain_toolstream.views.growing_value import Growth
 from langchain_toolstream.views.places import ANY, Kind
@@ -41,6 +43,12 @@ class _Call:
         """Whether the tool may take the call in spite of what does not fit there."""
         return self.schema is not None and self.schema.excuses(path)
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What an `InvalidToolCall` says of it, but for the error."""
+        args = json.dumps(self.growth.value(), ensure_ascii=False)
+        return {"name": self.about.name, "args": args, "id": self.about.id}
+
     def view(self) -> ToolCallView:
         growth = self.growth
         return ToolCallView(self.about, growth.moment(), growth.length)
@@ -54,9 +62,12 @@ class ViewReading(CallsReading[Any]):
         schemas: Mapping[str, ToolSchema] | None,
         kind: Callable[[str], Kind | None],
         on_invalid: OnInvalid,
+        *,
+        goes_on: bool = False,
     ) -> None:
         super().__init__(schemas, reader="PartialToolsParser", growth=True)
         self._schemas = schemas
+        self._goes_on = goes_on
         self._kind = kind
         self._on_invalid = on_invalid
         self._calls: dict[str, _Call] = {}
@@ -64,12 +75,12 @@ class ViewReading(CallsReading[Any]):
     def close(self) -> Iterator[Any]:
         """End the message: yield what is left, then raise what has to be raised."""
         yield from self._take(self._message.close())
-        if invalid := self._to_raise():
-            raise ToolCallError(self._good, invalid)
+        self._raise()
 
-    def _to_raise(self) -> list[InvalidToolCall]:
-        """Which calls to raise an error about, at the end."""
-        return [] if self._on_invalid == "emit" else self._invalid
+    def _raise(self) -> None:
+        """Raise what has to be raised at the end."""
+        if self._invalid and self._on_invalid != "emit":
+            raise ToolCallError(self._good, self._invalid)
 
     def _take(self, events: list[CallEvent]) -> Iterable[Any]:
         shown = self._shown(self._changed(events))
@@ -121,17 +132,17 @@ class ViewReading(CallsReading[Any]):
         if schema is None:
             growth = Growth(ANY if self._schemas is None else None, arguments)
         else:
-            growth = Growth(self._kind(start.name), arguments, forbidden=schema.forbidden)
+            kind = self._kind(start.name)
+            growth = Growth(kind, arguments, forbidden=schema.forbidden, goes_on=self._goes_on)
         call = self._calls[start.id] = _Call(start, growth, schema)
         if schema is None and self._schemas is not None:
             self._refuse(call, unknown_tool(start.name, self._schemas))
-            return True
-        return False
+        return True
 
     def _grow(self, call: _Call, events: list[JSONEvent]) -> bool:
         call.growth.feed(events)
-        problem = call.growth.problem
-        if problem is not None and call.about.error is None and not call.excuses(problem.path):
+        problem = None if self._goes_on or call.about.error else call.growth.problem
+        if problem is not None and not call.excuses(problem.path):
             self._refuse(call, does_not_fit(problem.reason), problem.path)
             return True
         # That the arguments as a whole began is nothing to see.
@@ -157,12 +168,22 @@ class Part:
     path: JSONPath
     tool: str | None
     """The name of the tool; `None`: of any."""
+    tools: frozenset[str] | None
+    """The names of those that have such a part; `None`: not known."""
     items: bool
     """Whether it is the finished items of a list, and not the pieces of a text."""
+    on_invalid: Literal["skip", "abort"]
+    """What to do about what does not fit."""
 
     def is_of(self, tool: str | None) -> bool:
         """Whether a call of this tool is picked."""
         return self.tool is None or self.tool == tool
+
+    def __str__(self) -> str:
+        """Say what it is, for messages to people."""
+        names = sorted(self.tools or ())
+        of = f" of {' or '.join(map(shown, names))}" if names else ""
+        return f"call{of} with {'a list' if self.items else 'a text'} at {format_path(self.path)}"
 
 
 class PartReading(ViewReading):
@@ -172,10 +193,10 @@ class PartReading(ViewReading):
         self,
         schemas: Mapping[str, ToolSchema] | None,
         kind: Callable[[str], Kind | None],
-        on_invalid: OnInvalid,
         part: Part,
     ) -> None:
-        super().__init__(schemas, kind, on_invalid)
+        aborts = part.on_invalid == "abort"
+        super().__init__(schemas, kind, "abort" if aborts else "raise", goes_on=not aborts)
         self._part = part
         self._come: list[Any] = []
 
@@ -202,5 +223,38 @@ class PartReading(ViewReading):
         come, self._come = self._come, []
         return come
 
-    def _to_raise(self) -> list[InvalidToolCall]:
-        return [call for call in self._invalid if self._part.is_of(call["name"])]
+    def _raise(self) -> None:
+        part = self._part
+        invalid = [call for call in self._invalid if part.is_of(call["name"])]
+        skipped: dict[JSONPath, str] = {}
+        depth = len(part.path)
+        for call in self._calls.values() if part.items else ():
+            wrong = {
+                problem.path[: depth + 1]: problem.reason
+                for problem in reversed(call.growth.problems)
+                if problem.path[:depth] == part.path and len(problem.path) > depth
+            }
+            if wrong and part.is_of(call.about.name):
+                skipped |= dict(reversed(wrong.items()))
+                if call.about.tool_call is not None:  # the tool takes it nevertheless
+                    error = does_not_fit(call.growth.problems[0].reason)
+                    invalid.append(invalid_tool_call(**call.told, error=error))
+        if invalid:
+            raise ToolCallError(self._good, invalid, skipped)
+        if not any(self._has_part(call["name"]) for call in self._good):
+            raise ToolCallError(self._good, self._invalid, message=self._without_part())
+
+    def _has_part(self, tool: str) -> bool:
+        return self._part.is_of(tool) and (self._part.tools is None or tool in self._part.tools)
+
+    def _without_part(self) -> str:
+        """Say that the message has no such call, and what it has instead."""
+        told = f"The message has no {self._part}."
+        if calls := [*self._good, *self._invalid]:
+            told += f" It calls {', '.join(shown(call['name']) for call in calls[:3])}."
+        if text := str(self.trace.content):
+            told += f" It says {shown(text, _MAX_TEXT_TOLD)}."
+        return told
+
+
+_MAX_TEXT_TOLD = 200

@@ -91,6 +91,7 @@ def test_a_nested_model_is_shown_field_by_field() -> None:
         return NameCollector.model_construct(**fields)
 
     assert [view.model for view in collected] == [
+        None,  # nothing but the name of the call
         collector(names=["suz"]),
         collector(names=["suzy"]),
         collector(names=["suzy", "jerm"]),
@@ -585,6 +586,8 @@ def test_calls_in_turns_each_have_their_views() -> None:
     ]
     collected = views(PartialToolsParser([Pay]), chunks)
     assert [(view.id, view.index, str(view.model)) for view in collected] == [
+        ("a", 0, "None"),
+        ("b", 1, "None"),
         ("a", 0, "to='x'"),
         ("b", 1, "to='y'"),
         ("b", 1, "to='yx' amount=1"),

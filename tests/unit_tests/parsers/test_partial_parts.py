@@ -1,11 +1,17 @@
 """The items of a list, and the pieces of a text, while the call is written."""
 
+import functools
+import json
+import pickle
+import re
 from collections.abc import Iterator
-from typing import Any
+from operator import add
+from typing import Annotated, Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import Runnable
+from langchain_core.tools import StructuredTool
 from pydantic import BaseModel, Field, model_validator
 
 from langchain_toolstream import PartialToolsParser, ToolCallError
@@ -114,7 +120,7 @@ def test_without_tools_items_are_what_json_makes_of_them() -> None:
 
 WRONG: dict[str, tuple[str, str, list[Row], str]] = {
     "an item does not fit": (
-        '{"rows": [{"name": "a"}, {"name": "b", "size": -1}, {"name": "c"}]}',
+        '{"rows": [{"name": "a"}, {"name": "b", "size": -1}]}',
         "tool_calls",
         TWO_ROWS[:1],
         r"greater than or equal to 0 at \$\.rows\[1\]\.size",
@@ -217,3 +223,170 @@ def test_items_of_a_call_whose_arguments_came_as_an_object() -> None:
     assert list(
         rows.transform(iter([chunk(part('{"rows": [{"name": "a"}]}', name="Extract"))]))
     ) == [Row(name="a")]
+
+
+# Items that do not fit.
+
+BAD: dict[int, Any] = {
+    3: {"name": "x", "size": "n/a"},
+    7: 5,
+    8: None,
+    50: {"name": ["x"], "size": {"deep": [1, {"a": "b"}]}},
+    150: {"name": "x", "size": -1},
+    199: {},
+}
+MANY = {"rows": [BAD.get(n, {"name": str(n)}) for n in range(200)], "content": "end"}
+
+
+@pytest.mark.parametrize("mode", ["emit", "raise"])
+def test_items_go_on_after_one_that_does_not_fit(mode: Any) -> None:
+    parser = PartialToolsParser([Extract], on_invalid=mode)
+    came: list[Row] = []
+    with pytest.raises(ToolCallError) as raised:
+        came.extend(parser.items("rows").transform(iter(message(json.dumps(MANY)))))
+    assert [row.name for row in came] == [str(n) for n in range(200) if n not in BAD]
+    assert list(raised.value.skipped) == [("rows", n) for n in BAD]
+    assert "$.rows[3].size, got 'n/a'" in raised.value.skipped["rows", 3]
+    told = str(raised.value)
+    assert "Skipped: $.rows[3], $.rows[7], $.rows[8], $.rows[50], $.rows[150], $.rows[199]." in told
+    copied = pickle.loads(pickle.dumps(raised.value))  # noqa: S301
+    assert (str(copied), copied.skipped) == (told, raised.value.skipped)
+
+
+@pytest.mark.parametrize("by", ["parser", "items"])
+def test_whoever_wants_to_stop_aborts(by: str) -> None:
+    chunks = message(json.dumps(MANY))
+    model = ScriptedChat(chunks=chunks)
+    parser = PartialToolsParser([Extract], on_invalid="abort" if by == "parser" else "emit")
+    rows = parser.items("rows") if by == "parser" else parser.items("rows", on_invalid="abort")
+    came: list[Row] = []
+    with pytest.raises(ToolCallError, match=r"\$\.rows\[3\]\.size"):
+        came.extend((model | rows).stream(""))
+    assert [row.name for row in came] == ["0", "1", "2"]
+    assert model.produced < len(chunks) / 20
+
+
+def test_items_can_go_on_where_the_parser_aborts() -> None:
+    parser = PartialToolsParser([Extract], on_invalid="abort")
+    came: list[Row] = []
+    with pytest.raises(ToolCallError):
+        came.extend(
+            parser.items("rows", on_invalid="skip").transform(iter(message(json.dumps(MANY))))
+        )
+    assert len(came) == 200 - len(BAD)
+
+
+def test_items_go_on_after_something_else_that_does_not_fit() -> None:
+    text = '{"report": 3, "content": 5, "more": 1, "rows": [{"name": "a"}, {"name": "b"}]}'
+    came: list[Row] = []
+    with pytest.raises(ToolCallError, match=r"\$\.report") as raised:
+        came.extend(PartialToolsParser([Extract]).items("rows").transform(iter(message(text))))
+    assert [row.name for row in came] == ["a", "b"]
+    assert raised.value.skipped == {}
+
+
+class Circle(BaseModel):
+    kind: Literal["circle"]
+    radius: int
+
+
+class Square(BaseModel):
+    kind: Literal["square"]
+    side: int
+
+
+class Draw(BaseModel):
+    """Draw shapes."""
+
+    shapes: list[Annotated[Circle | Square, Field(discriminator="kind")]]
+    groups: list[list[int]] = []
+
+
+def test_items_that_say_by_a_tag_what_they_are_go_on_too() -> None:
+    good = [{"kind": "circle", "radius": 1}, {"side": 2, "kind": "square"}]
+    bad = [{"kind": "star", "radius": 1}, {"kind": "circle", "radius": "x"}, {"kind": "square"}]
+    text = json.dumps({"shapes": [good[0], *bad, good[1]], "groups": [[1], ["x", 2], [3]]})
+    for path, want in (("shapes", [Circle(**good[0]), Square(**good[1])]), ("groups", [[1], [3]])):  # type: ignore[arg-type]
+        came: list[Any] = []
+        with pytest.raises(ToolCallError):
+            came.extend(
+                PartialToolsParser([Draw]).items(path).transform(iter(message(text, "Draw")))
+            )
+        assert came == want
+
+
+def test_what_is_skipped_is_told_also_where_the_tool_takes_the_call() -> None:
+    runs = StructuredTool(
+        name="Extract",
+        description="Extract.",
+        args_schema=Extract,
+        func=lambda **_: "ran",
+        handle_validation_error=True,
+    )
+    parser = PartialToolsParser([runs])
+    came: list[Row] = []
+    with pytest.raises(ToolCallError, match=r"\$\.rows\[3\]") as raised:
+        came.extend(parser.items("rows").transform(iter(message(json.dumps(MANY)))))
+    assert len(came) == 200 - len(BAD)
+    assert len(raised.value.skipped) == len(BAD)
+    assert len(raised.value.tool_calls) == 1
+    *_, view = parser.transform(iter(message(json.dumps(MANY))))
+    assert view.tool_call is not None
+    assert view.error is None
+
+
+# Messages without such a call.
+
+WITHOUT: dict[str, tuple[list[AIMessageChunk], str]] = {
+    "prose": ([chunk(content="I cannot read it."), END], r"It says 'I cannot read it\.'"),
+    "nothing": ([END], "The message has no call of 'Extract'"),
+    "another tool": (message('{"pages": []}', "Other"), "It calls 'Other'"),
+    "a long text": ([chunk(content="x" * 100_000), END], "It says 'x+"),
+}
+
+
+@pytest.mark.parametrize(("chunks", "told"), WITHOUT.values(), ids=WITHOUT)
+@pytest.mark.parametrize("tool", [None, "Extract"])
+@pytest.mark.parametrize("what", ["items", "text"])
+async def test_a_message_without_such_a_call_raises(
+    chunks: list[AIMessageChunk], told: str, tool: str | None, what: str
+) -> None:
+    class Other(BaseModel):
+        """Another."""
+
+        pages: list[str] = []
+
+    parser = PartialToolsParser([Extract, Other])
+    reader = (
+        parser.items("rows", tool=tool) if what == "items" else parser.text("content", tool=tool)
+    )
+    whole = functools.reduce(add, chunks)
+    outcomes = [
+        await outcome(ScriptedChat(chunks=chunks) | reader, how)
+        for how in ("stream", "astream", "invoke", "ainvoke")
+    ]
+    assert all(not came and re.search(told, error or "") for came, error in outcomes), outcomes
+    assert all(len(error or "") < 600 for _, error in outcomes)
+    with pytest.raises(ToolCallError, match=told):
+        reader.invoke(whole)
+
+
+def test_without_tools_a_message_without_calls_raises_too() -> None:
+    with pytest.raises(ToolCallError, match=r"no call with a list at \$\.rows"):
+        PartialToolsParser().items("rows").invoke(AIMessage(content="No."))
+
+
+def test_a_call_without_the_part_is_no_mistake() -> None:
+    parser = PartialToolsParser([Extract])
+    assert list(parser.items("rows").transform(iter(message("{}")))) == []
+    assert parser.text("content").invoke(AIMessage(content="", tool_calls=[call({})])) == ""
+
+
+def test_a_view_comes_with_the_name_before_the_first_argument() -> None:
+    chunks = [chunk(part("", name="Extract", call_id="a")), chunk(part('{"content": "x"}')), END]
+    parser = PartialToolsParser([Extract])
+    views = parser.transform(iter(chunks))
+    first = next(views)
+    assert (first.id, first.name, first.args, first.model) == ("a", "Extract", {}, None)
+    assert (first.error, first.tool_call, set(first.finished)) == (None, None, set())
+    assert [view.args for view in views] == [{"content": "x"}, {"content": "x"}]
