@@ -16,7 +16,7 @@ from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.json import JSONEvent, JSONStream
 from langchain_toolstream.core.mark import without_mark
-from langchain_toolstream.schema.tool_schema import shown
+from langchain_toolstream.schema.problems import shown
 from langchain_toolstream.streams.steps import MessageStep, Reading
 from langchain_toolstream.views.growing_value import Growth
 from langchain_toolstream.vllm.errors import VLLMRefusalError
