@@ -107,9 +107,9 @@ def test_a_nested_model_is_shown_field_by_field() -> None:
         collector(names=names, person=Person(age=39, hair_color="brown", job="concierge")),
         collector(names=names, person=Person(age=39, hair_color="brown", job="concierge")),
     ]
-    assert collected[0].model.model_fields_set == {"names"}
-    assert not hasattr(collected[0].model, "person")
-    assert [view.tool_call is None for view in collected] == [True] * 13 + [False]
+    assert collected[1].model.model_fields_set == {"names"}
+    assert not hasattr(collected[1].model, "person")
+    assert [view.tool_call is None for view in collected] == [True] * 14 + [False]
     assert collected[-1].model == NameCollector.model_validate(collected[-1].args)
 
 
