@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_toolstream.core.events import Interrupt
-from langchain_toolstream.schema.tool_schema import ToolLike, tool_schemas
+from langchain_toolstream.schema.tool_like import ToolLike
+from langchain_toolstream.schema.tool_schema import tool_schemas
 from langchain_toolstream.streams.interrupts import is_batch, questions
 
 if TYPE_CHECKING:
