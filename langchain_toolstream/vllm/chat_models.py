@@ -230,6 +230,7 @@ class ChatVLLM(VLLMFields, ServerMethods):
         return AnswerStream(
             payload=payload,
             reader=answer_reader(payload, passed=passed, markup=markup),
+            is_named=payload["model"] not in ("", self._found_model),
             base_url=str(self.openai_api_base),
             coalesce=self.coalesce,
             silence=self.stream_chunk_timeout if payload["stream"] else None,

@@ -1,17 +1,26 @@
 """What a server is asked about itself: models, tokens, health, version."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from langchain_core.language_models import ModelProfile
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models import LanguageModelInput, ModelProfile
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import LLMResult
+from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_toolstream.vllm.errors import VLLMNotFoundError
+from langchain_toolstream.vllm.errors import VLLMError, VLLMNotFoundError
 from langchain_toolstream.vllm.refusals import Response, clear_errors, not_vllm, public_url
 
 ONE_LOOP = {"Connection": "close"}
@@ -99,6 +108,7 @@ class ServerMethods(BaseChatOpenAI):
     model_config = ConfigDict(defer_build=True)
 
     _found_profile: ModelProfile | None = PrivateAttr(default=None)
+    _found_model: str = PrivateAttr(default="")
 
     def list_models(self) -> list[VLLMModelCard]:
         """List the models that the server has, LoRA adapters and aliases included.
@@ -184,6 +194,61 @@ class ServerMethods(BaseChatOpenAI):
         """`get_num_tokens_from_messages`, asynchronously."""
         return len(await self._prompt(messages, tools, kwargs).aask(self))
 
+    # A trace has the model's name from its beginning, so the name is looked for before that. Where
+    # it is not found, the run goes on, asks again, and its trace says what is wrong.
+
+    def generate(self, *args: Any, **kwargs: Any) -> LLMResult:  # noqa: D102
+        self._name_for_trace(kwargs)
+        return super().generate(*args, **kwargs)
+
+    async def agenerate(self, *args: Any, **kwargs: Any) -> LLMResult:  # noqa: D102
+        await self._aname_for_trace(kwargs)
+        return await super().agenerate(*args, **kwargs)
+
+    def stream(  # noqa: D102
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        self._name_for_trace(kwargs)
+        yield from super().stream(input, config, **kwargs)
+
+    def astream(  # noqa: D102
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        stream = super().astream(input, config, **kwargs)
+        return stream if self.model_name else self._anamed(stream, kwargs)
+
+    async def _anamed(
+        self, stream: AsyncIterator[AIMessageChunk], kwargs: Mapping[str, Any]
+    ) -> AsyncIterator[AIMessageChunk]:
+        await self._aname_for_trace(kwargs)
+        async with aclosing(cast("AsyncGenerator[AIMessageChunk]", stream)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _chat_model_stream_v3(self, *args: Any, **kwargs: Any) -> Any:
+        self._name_for_trace(kwargs)
+        return super()._chat_model_stream_v3(*args, **kwargs)
+
+    async def _achat_model_stream_v3(self, *args: Any, **kwargs: Any) -> Any:
+        await self._aname_for_trace(kwargs)
+        return await super()._achat_model_stream_v3(*args, **kwargs)
+
+    def _name_for_trace(self, kwargs: Mapping[str, Any]) -> None:
+        if not (self.model_name or kwargs.get("model")):
+            with suppress(VLLMError, ValueError):
+                self._name_model(self._models(self._read_models, retries=False).ask(self))
+
+    async def _aname_for_trace(self, kwargs: Mapping[str, Any]) -> None:
+        if not (self.model_name or kwargs.get("model")):
+            with suppress(VLLMError, ValueError):
+                self._name_model(await self._models(self._read_models, retries=False).aask(self))
+
     def _find_model(self) -> str:
         return self._name_model(self.list_models())
 
@@ -195,11 +260,16 @@ class ServerMethods(BaseChatOpenAI):
             base_url = public_url(str(self.openai_api_base))
             msg = f"{base_url} lists no model. Name one with model=..., or start vLLM with one."
             raise ValueError(msg)
-        self.model_name = cards[0].id
+        self.model_name = self._found_model = cards[0].id
         return self.model_name
 
+    @property
+    def _given_model(self) -> str:
+        """The model's name, if it was not found at the server: another one may be there now."""
+        return "" if self.model_name == self._found_model else self.model_name
+
     def _text(self, text: str) -> _Inquiry[list[int]]:
-        return _tokens(self.model_name, {"prompt": text, "add_special_tokens": False})
+        return _tokens(self._given_model, {"prompt": text, "add_special_tokens": False})
 
     def _prompt(
         self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None, kwargs: dict[str, Any]
@@ -208,15 +278,17 @@ class ServerMethods(BaseChatOpenAI):
         if tools is not None:
             kwargs["tools"] = [convert_to_openai_tool(tool) for tool in tools]
         payload = self._get_request_payload(list(messages), **kwargs)
-        return _tokens(self.model_name, _prompt_of(payload))
+        if payload["model"] == self._found_model:
+            payload["model"] = ""  # the server's own, whichever that is by now
+        return _tokens("", _prompt_of(payload))
 
     @staticmethod
-    def _models(read: Callable[[Any], T]) -> _Inquiry[T]:
-        return _Inquiry(endpoint="models", read=read, in_v1=True)
+    def _models(read: Callable[[Any], T], *, retries: bool = True) -> _Inquiry[T]:
+        return _Inquiry(endpoint="models", read=read, in_v1=True, retries=retries)
 
     def _read_models(self, response: Any) -> list[VLLMModelCard]:
         cards = _cards(response)
-        own = (card for card in cards if card.id == self.model_name or not self.model_name)
+        own = (card for card in cards if self._given_model in ("", card.id))
         if (card := next(own, None)) and self.profile is self._found_profile:
             self.profile = self._found_profile = _profile(card)
         return cards

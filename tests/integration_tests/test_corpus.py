@@ -21,7 +21,7 @@ from langchain_toolstream.testing import Recording, ReplayServer, load_recording
 from langchain_toolstream.vllm import VLLMEmptyOutputError
 
 CORPUS = Path(__file__).parent / "corpus"
-FILES = ("vllm-0.32", "other-servers")
+FILES = ("vllm-0.32", "vllm-0.33", "other-servers")
 STRICT = ("call", "none", "cut", "invalid", "call_or_invalid", "error")
 ROWS = (*STRICT, "best_effort")
 COLUMNS = ("streams", "calls", "right", "wrong", "lost", "invalid", "raised")

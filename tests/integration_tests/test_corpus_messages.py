@@ -4,6 +4,7 @@ The terms are those of `test_corpus`, which reads the same records through the p
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import StreamInterruptedError
+from langchain_toolstream.schema.tool_schema import ToolSchema, tool_schemas
 from langchain_toolstream.testing import ReplayServer
 from langchain_toolstream.vllm import VLLMEmptyOutputError
 from tests.integration_tests.test_corpus import (
@@ -42,9 +44,27 @@ def model(llm: ChatVLLM, record: Record) -> Runnable[Any, AIMessage]:
     return llm.bind_tools(record["tools"], model=record["id"], **limit)
 
 
-def calls_of(message: Any) -> list[Any]:
+def calls_of(message: Any, record: Record) -> list[Any]:
+    """The calls of a message: those that run, then those that do not."""
     assert isinstance(message, AIMessage)
-    return [*message.tool_calls, *message.invalid_tool_calls]
+    judged = judge(message.tool_calls, record)
+    good = [call for call in judged if call["type"] == "tool_call"]
+    return [*good, *(call for call in judged if call not in good), *message.invalid_tool_calls]
+
+
+def judge(calls: Iterable[Any], record: Record) -> list[Any]:
+    """A whole call is run only if its tool would take it, which is the tool's to say."""
+    schemas = tool_schemas(record["tools"] or (), coerce=True)
+    return [
+        {**call, "type": "invalid_tool_call", "error": problem}
+        if (problem := _problem(schemas.get(call["name"]), call))
+        else call
+        for call in calls
+    ]
+
+
+def _problem(schema: ToolSchema | None, call: Any) -> str | None:
+    return "no such tool" if schema is None else schema.validate(call["args"])
 
 
 def invoke(llm: ChatVLLM, record: Record) -> Outcome:
@@ -54,7 +74,7 @@ def invoke(llm: ChatVLLM, record: Record) -> Outcome:
         return swallowed(record)
     except StreamInterruptedError:
         return Outcome(record, [], raised=True)
-    return Outcome(record, calls_of(message), raised=False)
+    return Outcome(record, calls_of(message, record), raised=False)
 
 
 class Events:
@@ -72,12 +92,12 @@ class Events:
         finished = [one["content"] for one in self.seen if one["event"] == "content-block-finish"]
         calls = [block for block in finished if block["type"] == "tool_call"]
         if message is None:
-            early = Outcome(self.record, calls, raised=True)
+            early = Outcome(self.record, judge(calls, self.record), raised=True)
             assert not early.wrong, early.id
             return Outcome(self.record, [], raised=True)
         assert_valid_event_stream(self.seen)
         assert message.tool_calls == calls, self.record["id"]
-        return Outcome(self.record, calls_of(message), raised=False)
+        return Outcome(self.record, calls_of(message, self.record), raised=False)
 
 
 def v3(llm: ChatVLLM, record: Record) -> Outcome:

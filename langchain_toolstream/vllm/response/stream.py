@@ -1,9 +1,11 @@
 """One request to the server and the events of its answer, for both kinds of client."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import openai
 
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
@@ -24,6 +26,7 @@ class AnswerStream:
     Args:
         payload: The request, as the SDK's client takes it.
         reader: Reads the answer's bytes; see `answer_reader`.
+        is_named: Whether the model was given, and not found at the server.
         base_url: Where the request goes.
         coalesce: As for `ChatVLLM`.
         silence: For how many seconds nothing may come in a streamed answer; `None` for no limit.
@@ -31,6 +34,7 @@ class AnswerStream:
 
     payload: dict[str, Any]
     reader: AnswerReader
+    is_named: bool
     base_url: str
     coalesce: bool
     silence: float | None
@@ -42,7 +46,8 @@ class AnswerStream:
 
         Args:
             client: The SDK's `chat.completions`.
-            find_model: Names a model where the request does not.
+            find_model: Names a model where the request does not, or where the server does not have
+                the one any more that it found before.
 
         Yields:
             What became known together, with the index of its choice.
@@ -50,31 +55,47 @@ class AnswerStream:
         Raises:
             VLLMError: The server refused the request, or its answer broke off.
         """
-        with self._clear_errors():
+        with self._clear_errors(), ExitStack() as stack:
             self.payload["model"] = self.payload["model"] or find_model()
-            with client.with_streaming_response.create(**self.payload) as answer:
-                response = answer.http_response
-                body = self._body()
-                with (
-                    self._idle_timeout(response),
-                    closing(reads(response, silence=self.silence)) as pieces,
-                ):
-                    for data in pieces:
-                        yield from body.feed(data)
-                        if self.reader.done:
-                            break
-                yield body.close(response, self.base_url)
+            try:
+                answer = stack.enter_context(self._send(client))
+            except openai.NotFoundError as error:
+                if not self._is_gone(error) or (name := find_model()) == self.payload["model"]:
+                    raise
+                self.payload["model"] = name
+                answer = stack.enter_context(self._send(client))
+            response = answer.http_response
+            body = self._body()
+            with (
+                self._idle_timeout(response),
+                closing(reads(response, silence=self.silence)) as pieces,
+            ):
+                for data in pieces:
+                    yield from body.feed(data)
+                    if self.reader.done:
+                        break
+            yield body.close(response, self.base_url)
 
     async def aevents(
         self, client: Any, find_model: Callable[[], Awaitable[str]]
     ) -> AsyncGenerator[list[tuple[int, Event]]]:
         """`events`, asynchronously."""
+        headers = {**ONE_LOOP, **(self.payload.get("extra_headers") or {})}
         with self._clear_errors():
-            self.payload["model"] = self.payload["model"] or await find_model()
-            headers = {**ONE_LOOP, **(self.payload.pop("extra_headers", None) or {})}
-            async with client.with_streaming_response.create(
-                **self.payload, extra_headers=headers
-            ) as answer:
+            async with AsyncExitStack() as stack:
+                self.payload["model"] = self.payload["model"] or await find_model()
+                try:
+                    answer = await stack.enter_async_context(
+                        self._send(client, extra_headers=headers)
+                    )
+                except openai.NotFoundError as error:
+                    found = await find_model() if self._is_gone(error) else self.payload["model"]
+                    if found == self.payload["model"]:
+                        raise
+                    self.payload["model"] = found
+                    answer = await stack.enter_async_context(
+                        self._send(client, extra_headers=headers)
+                    )
                 response = answer.http_response
                 body = self._body()
                 with self._idle_timeout(response):
@@ -88,6 +109,13 @@ class AnswerStream:
                             if self.reader.received > received:
                                 ahead.heard()
                 yield body.close(response, self.base_url)
+
+    def _send(self, client: Any, **options: Any) -> Any:
+        return client.with_streaming_response.create(**{**self.payload, **options})
+
+    def _is_gone(self, error: openai.NotFoundError) -> bool:
+        """Whether the server no longer has the model that it had when it was asked for one."""
+        return not self.is_named and self.payload["model"] in str(error.body)
 
     def _body(self) -> Body:
         return Body(self.reader, coalesce=self.coalesce)

@@ -9,6 +9,7 @@ import httpx2
 import openai
 import pytest
 from langchain_core import exceptions as core
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, trim_messages
 from langchain_core.tools import tool
 from pydantic import BaseModel
@@ -22,7 +23,7 @@ from langchain_toolstream.vllm import (
     VLLMOverloadedError,
     VLLMServerError,
 )
-from tests.unit_tests.vllm.mocked import MockedServer, streamed
+from tests.unit_tests.vllm.mocked import READS, MockedServer, Read, streamed
 from tests.unit_tests.vllm.wire import body, chunk, usage
 
 BASE_CARD = {
@@ -411,3 +412,107 @@ class TestTokens:
         history = [HumanMessage("a"), AIMessage("b"), HumanMessage("c"), AIMessage("d")]
         kept = trim_messages(history, max_tokens=25, token_counter=llm, strategy="last")
         assert [message.content for message in kept] == ["c", "d"]
+
+
+class Swapped:
+    """A server behind one URL, whose model may change."""
+
+    def __init__(self, model: str = "first") -> None:
+        self.model = model
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v1/models":
+            return httpx2.Response(200, json={"data": [{**BASE_CARD, "id": self.model}]})
+        name = json.loads(request.content)["model"]
+        self.asked.append(name)
+        if name != self.model:
+            message = f"The model `{name}` does not exist."
+            error = {"message": message, "type": "NotFoundError", "param": "model", "code": 404}
+            return httpx2.Response(404, json={"error": error})
+        return streamed(body(chunk(content=f"I am {name}"), chunk(finish_reason="stop")))
+
+
+class TestASwappedModel:
+    """The server was started again with another model."""
+
+    @pytest.mark.parametrize("read", READS)
+    async def test_is_asked_for_anew_where_the_name_was_found(self, read: Read) -> None:
+        swapped = Swapped()
+        llm = MockedServer(swapped).llm(model="")
+        await read(llm)
+        swapped.model = "second"
+        await read(llm)
+        await read(llm)
+        assert swapped.asked == ["first", "first", "second", "second"]
+        assert llm.model_name == "second"
+        assert llm.profile is not None
+        assert llm.profile["name"] == "second"
+
+    @pytest.mark.parametrize("read", READS)
+    async def test_is_an_error_where_the_name_was_given(self, read: Read) -> None:
+        swapped = Swapped()
+        llm = MockedServer(swapped).llm(model="first")
+        await read(llm)
+        swapped.model = "second"
+        with pytest.raises(VLLMNotFoundError, match="does not exist"):
+            await read(llm)
+        assert swapped.asked == ["first", "first"]
+
+    @pytest.mark.parametrize("read", READS)
+    async def test_is_an_error_where_the_server_lists_what_it_does_not_have(
+        self, read: Read
+    ) -> None:
+        swapped = Swapped()
+
+        def lists_first(request: httpx2.Request) -> httpx2.Response:
+            if request.url.path == "/v1/models":
+                return httpx2.Response(200, json={"data": [{**BASE_CARD, "id": "first"}]})
+            return swapped(request)
+
+        llm = MockedServer(lists_first).llm(model="")
+        await read(llm)
+        swapped.model = "second"
+        with pytest.raises(VLLMNotFoundError, match="does not exist"):
+            await read(llm)
+        assert swapped.asked == ["first", "first"]
+
+    async def test_tokens_are_those_of_the_model_that_is_there(self, server: MockedServer) -> None:
+        llm = server.llm(model="")
+        llm.list_models()
+        llm._find_model()
+        llm.get_token_ids("Hi")
+        llm.get_num_tokens_from_messages(MESSAGES)
+        asked = [json.loads(one.content) for one in server.requests if one.method == "POST"]
+        assert [one.get("model") for one in asked] == [None, None]
+
+
+class Names(BaseCallbackHandler):
+    """The model's names that a trace begins with."""
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        self.names: list[Any] = []
+
+    def on_chat_model_start(self, *_: Any, **kwargs: Any) -> None:
+        params, metadata = kwargs["invocation_params"], kwargs["metadata"]
+        self.names.append((params["model"], metadata["ls_model_name"]))
+
+
+class TestTheNameInTraces:
+    @pytest.mark.parametrize("read", READS)
+    async def test_is_there_from_the_first_call(self, read: Read) -> None:
+        names = Names()
+        server = MockedServer(Swapped())
+        await read(server.llm(model="", callbacks=[names]))
+        assert names.names == [("first", "first")]
+        assert [one.method for one in server.requests] == ["GET", "POST"]
+
+    @pytest.mark.parametrize("read", READS)
+    async def test_where_no_server_answers_the_run_fails(self, read: Read) -> None:
+        names = Names()
+        server = MockedServer(lambda _: httpx2.ConnectError("refused"))
+        with pytest.raises(VLLMConnectionError):
+            await read(server.llm(model="", callbacks=[names]))
+        assert names.names == [("", "")]
