@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -19,24 +19,22 @@ from langchain_toolstream.core.events import Event
 from langchain_toolstream.schema.tool_like import check_is_list
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
-from langchain_toolstream.vllm.refusals import public_url
 from langchain_toolstream.vllm.request.fields import OPENAI_FIELDS, VLLMFields, on_the_wire
 from langchain_toolstream.vllm.request.guided import without_guided
 from langchain_toolstream.vllm.request.markup import ask_for_text, made_strict, wants_calls
 from langchain_toolstream.vllm.request.media import with_media
 from langchain_toolstream.vllm.request.payload import (
     extra_body,
-    hide_secrets,
     openai_fields,
     unstreamed,
     vllm_payload,
 )
-from langchain_toolstream.vllm.response.answer import PROVIDER
+from langchain_toolstream.vllm.request.secrets import unwrapped, urls_hidden
 from langchain_toolstream.vllm.response.details import add_usage
 from langchain_toolstream.vllm.response.markup import LEAVES_TEXT_ALONE, MarkupChunks
 from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
-from langchain_toolstream.vllm.server import ServerMethods
 from langchain_toolstream.vllm.structured.methods import Method, structured_request
+from langchain_toolstream.vllm.traced import TracedModel
 
 DEFAULT_BASE = "http://localhost:8000/v1"
 """Where `vllm serve` listens by default."""
@@ -45,7 +43,7 @@ NO_KEY = "EMPTY"
 """What vLLM's users send where no key is wanted: the SDK insists on one."""
 
 
-class ChatVLLM(VLLMFields, ServerMethods):
+class ChatVLLM(VLLMFields, TracedModel):
     """Chat model served by vLLM, which never makes a tool call of what is none.
 
     Setup:
@@ -125,16 +123,6 @@ class ChatVLLM(VLLMFields, ServerMethods):
     model_config = ConfigDict(defer_build=False)
 
     @property
-    def lc_secrets(self) -> dict[str, str]:
-        """Where secrets come from, by field."""
-        return {"openai_api_key": "VLLM_API_KEY"}
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Show what is no secret."""
-        for name, value in super().__repr_args__():
-            yield name, public_url(value) if name == "openai_api_base" and value else value
-
-    @property
     def _llm_type(self) -> str:
         return "vllm-chat"
 
@@ -152,12 +140,20 @@ class ChatVLLM(VLLMFields, ServerMethods):
     @model_validator(mode="after")
     def validate_environment(self) -> Self:
         """Build the clients, without what the SDK takes from `OPENAI_*` variables."""
+        if self.use_responses_api:
+            msg = (
+                "use_responses_api=True is not for ChatVLLM: it reads /v1/chat/completions only. "
+                "For vLLM's /v1/responses take ChatOpenAI(base_url=..., use_responses_api=True), "
+                "without what ChatVLLM does for tool calls."
+            )
+            raise ValueError(msg)
         self.openai_api_base = self.openai_api_base or os.getenv("VLLM_API_BASE") or DEFAULT_BASE
         if not self.openai_api_key:
             self.openai_api_key = SecretStr(os.getenv("VLLM_API_KEY") or NO_KEY)
         organization = self.openai_organization or None
         ours = [name for name in ("root_client", "root_async_client") if not getattr(self, name)]
-        super().validate_environment()  # type: ignore[operator]
+        with urls_hidden(self.openai_api_base, self.openai_proxy):
+            super().validate_environment()  # type: ignore[operator]
         self.openai_organization = organization
         for name in ours:
             client = getattr(self, name)
@@ -171,11 +167,6 @@ class ChatVLLM(VLLMFields, ServerMethods):
     def _resolve_model_profile(self) -> ModelProfile | None:
         return None  # `load_profile` asks the server
 
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = PROVIDER
-        return params
-
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         usages = [(output or {}).get("token_usage", {}) for output in llm_outputs]
         return {"token_usage": reduce(add_usage, usages, {}), "model_name": self.model_name}
@@ -184,19 +175,7 @@ class ChatVLLM(VLLMFields, ServerMethods):
     def _default_params(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in OPENAI_FIELDS}
         given = {name: value for name, value in own.items() if value is not None}
-        return hide_secrets({**super()._default_params, **given, **on_the_wire(self)})
-
-    def _get_invocation_params(
-        self, stop: list[str] | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        params: dict[str, Any] = super()._get_invocation_params(stop=stop, **hide_secrets(kwargs))
-        return params
-
-    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        # The key of LangChain's cache, where arguments of the call stand for those of the model.
-        if "extra_body" in kwargs:
-            kwargs["extra_body"] = {**(self.extra_body or {}), **(kwargs["extra_body"] or {})}
-        return super()._get_llm_string(stop=stop, **hide_secrets(kwargs))
+        return {**super()._default_params, **given, **on_the_wire(self)}
 
     # Answers.
 
@@ -216,6 +195,7 @@ class ChatVLLM(VLLMFields, ServerMethods):
         *,
         passed: bool = False,
     ) -> AnswerStream:
+        kwargs = unwrapped(kwargs)
         usage = kwargs.pop("stream_usage", None)
         is_off = self._streaming_disabled(**kwargs)
         options = kwargs.get("stream_options", self.stream_options) or {}

@@ -49,15 +49,16 @@ _MAX_READ = 4_096
 
 
 def public_url(url: str) -> str:
-    """A URL without the name and the password that may be in it.
+    """A URL without the name, the password and the query that may be in it.
 
     Args:
-        url: Where a server is.
+        url: Where a server is; it may lack the scheme.
     """
-    return _CREDENTIALS.sub("//", url, count=1)
+    url, _, query = url.partition("?")
+    return _CREDENTIALS.sub(r"\1", url, count=1) + ("?..." if query else "")
 
 
-_CREDENTIALS = re.compile("//[^/]*@")
+_CREDENTIALS = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://|//)?(?:[^/]*@|[^/@]*:(?!\d*/)[^@]*@)")
 
 
 @contextmanager

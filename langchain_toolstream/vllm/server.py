@@ -1,21 +1,12 @@
 """What a server is asked about itself: models, tokens, health, version."""
 
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import AbstractContextManager, aclosing, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
-from langchain_core.language_models import LanguageModelInput, ModelProfile
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import LLMResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.language_models import ModelProfile
+from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import ConfigDict, PrivateAttr
@@ -194,50 +185,8 @@ class ServerMethods(BaseChatOpenAI):
         """`get_num_tokens_from_messages`, asynchronously."""
         return len(await self._prompt(messages, tools, kwargs).aask(self))
 
-    # A trace has the model's name from its beginning, so the name is looked for before that. Where
-    # it is not found, the run goes on, asks again, and its trace says what is wrong.
-
-    def generate(self, *args: Any, **kwargs: Any) -> LLMResult:  # noqa: D102
-        self._name_for_trace(kwargs)
-        return super().generate(*args, **kwargs)
-
-    async def agenerate(self, *args: Any, **kwargs: Any) -> LLMResult:  # noqa: D102
-        await self._aname_for_trace(kwargs)
-        return await super().agenerate(*args, **kwargs)
-
-    def stream(  # noqa: D102
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        self._name_for_trace(kwargs)
-        yield from super().stream(input, config, **kwargs)
-
-    def astream(  # noqa: D102
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        stream = super().astream(input, config, **kwargs)
-        return stream if self.model_name else self._anamed(stream, kwargs)
-
-    async def _anamed(
-        self, stream: AsyncIterator[AIMessageChunk], kwargs: Mapping[str, Any]
-    ) -> AsyncIterator[AIMessageChunk]:
-        await self._aname_for_trace(kwargs)
-        async with aclosing(cast("AsyncGenerator[AIMessageChunk]", stream)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    def _chat_model_stream_v3(self, *args: Any, **kwargs: Any) -> Any:
-        self._name_for_trace(kwargs)
-        return super()._chat_model_stream_v3(*args, **kwargs)
-
-    async def _achat_model_stream_v3(self, *args: Any, **kwargs: Any) -> Any:
-        await self._aname_for_trace(kwargs)
-        return await super()._achat_model_stream_v3(*args, **kwargs)
+    # A trace has the name of a model from its beginning, so the name is looked for before that.
+    # Where it is not found, the run goes on, asks again, and its trace says what is wrong.
 
     def _name_for_trace(self, kwargs: Mapping[str, Any]) -> None:
         if not (self.model_name or kwargs.get("model")):

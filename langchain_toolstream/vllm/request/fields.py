@@ -358,8 +358,15 @@ def on_the_wire(given: RequestFields) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
+    return value.get_secret_value() if isinstance(value, SecretStr) else as_json(value)
+
+
+def as_json(value: Any) -> Any:
+    """Write a field's object as a dict; any other value stays.
+
+    Args:
+        value: Of a field.
+    """
     if not isinstance(value, StructuredOutputs | RepetitionDetection):
         return value
     set_ = {

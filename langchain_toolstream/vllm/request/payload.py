@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
-from pydantic import SecretStr
 
 from langchain_toolstream.schema.tool_schema import takes_arguments
 from langchain_toolstream.vllm.request.fields import (
@@ -162,17 +161,3 @@ def _settle_tools(payload: dict[str, Any]) -> None:
 
 def _name(tool: Mapping[str, Any]) -> Any:
     return tool.get("function", tool).get("name")
-
-
-def hide_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Hide what is secret in fields that go into a trace.
-
-    Args:
-        fields: By name.
-    """
-    hidden = dict(fields)
-    if isinstance(salt := hidden.get("cache_salt"), str):
-        hidden["cache_salt"] = SecretStr(salt)
-    if isinstance(body := hidden.get("extra_body"), Mapping):
-        hidden["extra_body"] = hide_secrets(body)
-    return hidden

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from langchain_core.utils.function_calling import convert_to_openai_function
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.errors import PydanticUserError
 from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic_core import SchemaError, SchemaValidator, core_schema
@@ -70,12 +70,15 @@ class AnswerSchema:
         kind: Any = schema
         try:
             if is_typeddict(kind):
-                return cls._of_dict(convert_to_openai_function(kind))
+                return dataclasses.replace(
+                    cls._of_dict(convert_to_openai_function(kind)), type=kind
+                )
             if isinstance(kind, type) and issubclass(kind, BaseModelV1):
                 return cls._of_type(kind, kind.schema(), _v1_maker(kind))
             adapter: TypeAdapter[Any] = TypeAdapter(kind)
             growing = Scope(adapter.core_schema, as_json=True).root()
-            return cls._of_type(kind, adapter.json_schema(), adapter.validate_json, growing)
+            made = cls._of_type(kind, adapter.json_schema(), adapter.validate_json, growing)
+            return dataclasses.replace(made, type=kind)
         except (PydanticUserError, TypeError, NameError) as error:
             raise _unsupported(schema) from error
 
@@ -112,6 +115,14 @@ class AnswerSchema:
     def _made(cls, name: str, description: Any, json: dict[str, Any], **fields: Any) -> Self:
         name = re.sub(r"[^a-zA-Z0-9_-]+", "_", name).strip("_")[:_MAX_NAME] or "answer"
         return cls(name=name, description=description or None, json=json, **fields)
+
+    type: Any = None
+    """The type that the schema was made of, if pydantic knows it."""
+
+    @property
+    def output_type(self) -> Any:
+        """What the answer is, as a type."""
+        return Annotated[Any, WithJsonSchema(self.traced)] if self.type is None else self.type
 
     @property
     def traced(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How a structured answer is request for and read, by each method of `with_structured_output`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -25,6 +25,9 @@ class StructuredRequest:
 
     form: Callable[[bool], Form]
     """Makes what reads one answer; with `True`, one that shows it while it grows."""
+
+    output_type: Any
+    """What the answer is, as a type; chains make their output schema of it."""
 
     tool: dict[str, Any] | None = None
     """The tool whose arguments are the answer; without it the text is."""
@@ -53,7 +56,9 @@ class StructuredRequest:
         # What the model itself is constrained to is not sent beside what is asked for here.
         bound = bound.bind(**{name: None for name in _CONSTRAINTS if name not in fields})
         name = self.tool["function"]["name"] if self.tool else None
-        return bound | AnswerParser(self.form, tool=name, include_raw=include_raw)
+        return bound | AnswerParser(
+            self.form, tool=name, include_raw=include_raw, output_type=self.output_type
+        )
 
 
 def structured_request(schema: Any, method: Method, *, strict: bool | None) -> StructuredRequest:
@@ -100,6 +105,7 @@ def _text_request(schema: Any, method: Method) -> StructuredRequest:
         raise ValueError(msg)
     return StructuredRequest(
         fields={"structured_outputs": constraint},
+        output_type=_chosen_type(schema) if method == "choice" else str,
         form=lambda grows: TextForm(read, grows=grows and may_grow),
     )
 
@@ -110,11 +116,17 @@ def _json_request(
     def form(grows: bool) -> Form:  # noqa: FBT001
         return JSONForm(answer, grows=grows)
 
-    if answer is None or method == "json_mode":
-        return StructuredRequest(fields={"response_format": {"type": "json_object"}}, form=form)
-    if method == "json_schema":
-        return StructuredRequest(
-            fields={"response_format": answer.response_format(strict=strict)}, form=form
-        )
-    fields = {"tool_choice": answer.name, "parallel_tool_calls": False}
-    return StructuredRequest(fields=fields, form=form, tool=answer.tool(strict=strict))
+    output_type = dict[str, Any] if answer is None else answer.output_type
+    fields: dict[str, Any] = {"response_format": {"type": "json_object"}}
+    tool = None
+    if answer is not None and method == "json_schema":
+        fields = {"response_format": answer.response_format(strict=strict)}
+    elif answer is not None and method == "function_calling":
+        fields = {"tool_choice": answer.name, "parallel_tool_calls": False}
+        tool = answer.tool(strict=strict)
+    return StructuredRequest(fields=fields, form=form, output_type=output_type, tool=tool)
+
+
+def _chosen_type(schema: Any) -> Any:
+    is_list = isinstance(schema, Sequence)
+    return Literal[tuple(schema)] if is_list else schema

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables.utils import AddableDict
+from typing_extensions import TypedDict
 
 from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
@@ -138,16 +139,32 @@ class AnswerParser(MessageStep):
     Args:
         form: Makes what reads one answer; with `True`, one that shows it while it grows.
         tool: The tool whose arguments are the answer; without it the text is.
+        output_type: What the answer is, as a type.
         include_raw: As for `ChatVLLM.with_structured_output`.
     """
 
     def __init__(
-        self, form: Callable[[bool], Form], *, tool: str | None, include_raw: bool
+        self,
+        form: Callable[[bool], Form],
+        *,
+        tool: str | None,
+        include_raw: bool,
+        output_type: Any = Any,
     ) -> None:
         """Keep how the answer is read."""
+        if include_raw:
+            parts = {"raw": Any, "parsed": output_type, "parsing_error": Any}
+            typed_dict: Any = TypedDict
+            output_type = typed_dict("AnswerWithRaw", parts)
+        self._output_type = output_type
         self._form = form
         self._tool = tool
         self._include_raw = include_raw
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - langchain-core's name
+        """What the answer is, as a type."""
+        return self._output_type
 
     def _start(self, *, grows: bool = True) -> "_Reading":
         form = self._form(grows and not self._include_raw)

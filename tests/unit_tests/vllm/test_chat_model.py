@@ -638,3 +638,8 @@ class TestWhatIsKnownComesBeforeTheError:
         with pytest.raises(ServerStreamError, match="out of luck") as raised:
             await aread()
         assert "".join(seen) == raised.value.partial_message.content == "Hello, world"
+
+
+def test_the_responses_api_is_said_to_be_missing() -> None:
+    with pytest.raises(ValueError, match="reads /v1/chat/completions only"):
+        ChatVLLM(model="tiny", use_responses_api=True)

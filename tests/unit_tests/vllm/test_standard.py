@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from langchain_toolstream import ChatVLLM
@@ -21,3 +22,10 @@ class TestChatVLLM(ChatModelUnitTests):
         env = {"VLLM_API_BASE": "http://vllm.test/v1", "VLLM_API_KEY": "from-env"}
         attributes = {"openai_api_base": "http://vllm.test/v1", "openai_api_key": "from-env"}
         return env, self.chat_model_params, attributes
+
+    @pytest.mark.xfail(
+        reason="load(allowed_objects='all') knows LangChain's own packages only; "
+        "test_secrets.py loads by allowed_objects=[ChatVLLM]"
+    )
+    def test_serdes(self, model: Any, snapshot: Any) -> None:
+        super().test_serdes(model, snapshot)

@@ -599,3 +599,81 @@ def test_json_that_the_reasoning_parser_took_is_said_to_be_there() -> None:
     schema = {"title": "Form", "type": "object", "properties": {"a": {"type": "integer"}}}
     with pytest.raises(OutputParserException, match="The JSON is in the reasoning"):
         llm.with_structured_output(schema).invoke("go")
+
+
+class Pick(Enum):
+    A = "a"
+    B = "b"
+
+
+@pytest.mark.parametrize(
+    ("schema", "method", "expected"),
+    [
+        (Pay, "json_schema", Pay.model_json_schema()),
+        (Pay, "function_calling", Pay.model_json_schema()),
+        (Pay.model_json_schema(), "json_schema", {"required": ["to", "amount"], "type": "object"}),
+        ("a+", "regex", {"type": "string"}),
+        (["a", "b"], "choice", {"enum": ["a", "b"], "type": "string"}),
+        (Literal["a", 1], "choice", {"enum": ["a", 1]}),
+        (None, "json_mode", {"type": "object"}),
+    ],
+)
+def test_a_chain_knows_what_the_answer_is(
+    llm: ChatVLLM, schema: Any, method: Any, expected: dict[str, Any]
+) -> None:
+    made = llm.with_structured_output(schema, method=method).get_output_jsonschema()
+    assert {name: made[name] for name in expected} == expected
+
+
+def test_a_chain_knows_the_parts_beside_the_answer(llm: ChatVLLM) -> None:
+    made = llm.with_structured_output(Pay, include_raw=True).get_output_jsonschema()
+    assert set(made["$defs"]["AnswerWithRaw"]["properties"]) == {"raw", "parsed", "parsing_error"}
+    assert made["$defs"]["Pay"]["required"] == ["to", "amount"]
+
+
+def test_a_chain_knows_the_enum_and_the_typed_dict(llm: ChatVLLM) -> None:
+    chosen = llm.with_structured_output(Pick, method="choice").get_output_jsonschema()
+    assert chosen["$defs"]["Pick"]["enum"] == ["a", "b"]
+    typed = llm.with_structured_output(PayDict).get_output_jsonschema()
+    assert set(typed["$defs"]["PayDict"]["properties"]) == {"to", "amount"}
+
+
+class Lenient(BaseModel):
+    """A form that requires nothing."""
+
+    city: str = "nowhere"
+    days: int = 1
+
+
+class Named(BaseModel):
+    """A form whose only required field has the envelope's name."""
+
+    name: str
+
+
+ENVELOPES = [
+    (Lenient, '{"name": "Lenient", "arguments": {"city": "Oslo"}}'),
+    (Lenient, '{"name": "Lenient", "parameters": {"city": "Oslo"}}'),
+    (Lenient, '{"arguments": "{}", "name": "other"}'),
+    (Named, '{"name": "Named", "arguments": {"name": "Bob"}}'),
+]
+
+
+@ROADS
+@pytest.mark.parametrize(("schema", "text"), ENVELOPES)
+async def test_a_call_in_the_place_of_its_arguments_is_rejected(
+    answered: LLM, road: Any, schema: Any, text: str
+) -> None:
+    for method, answer in (
+        ("function_calling", called(text, name=schema.__name__)),
+        ("json_mode", said(text)),
+    ):
+        with pytest.raises(OutputParserException, match="a whole call of"):
+            await road(answered(answer).with_structured_output(schema, method=method))
+
+
+@pytest.mark.parametrize("text", ['{"name": "Bob", "arguments": 1}', '{"name": "Bob"}'])
+def test_what_only_looks_like_an_envelope_is_an_answer(answered: LLM, text: str) -> None:
+    llm = answered(called(text, name="Named"))
+    made = llm.with_structured_output(Named, method="function_calling").invoke("Hi")
+    assert made == Named(name="Bob")
