@@ -23,9 +23,13 @@ _SHOWN = (
     "parallel_tool_calls", "presence_penalty", "profile", "reasoning", "reasoning_effort",
     "request_timeout", "response_format", "seed", "service_tier", "stop", "store", "stream",
     "stream_chunk_timeout", "stream_options", "stream_usage", "streaming", "strict", "tags",
-    "temperature", "timeout", "tool_choice", "tools", "top_logprobs", "top_p", "truncation",
+    "temperature", "thoughts_begun", "timeout", "tool_call_parser", "tool_choice", "tools",
+    "top_logprobs", "top_p", "truncation",
     "use_responses_api", "verbose", "verbosity",
 }  # fmt: skip
+_OF_LANGCHAIN = ("callbacks", "config", "run_id", "run_name")
+"""Arguments that do not reach the server."""
+
 _URLS = ("openai_api_base", "openai_proxy")
 _HIDDEN = SecretStr("hidden")
 
@@ -125,7 +129,9 @@ def wrapped(given: Mapping[str, Any]) -> dict[str, Any]:
         given: By name.
     """
     return {
-        name: value if shown(name, value) is value or isinstance(value, Secret) else Secret(value)
+        name: value
+        if name in _OF_LANGCHAIN or shown(name, value) is value or isinstance(value, Secret)
+        else Secret(value)
         for name, value in given.items()
     }
 
