@@ -22,9 +22,9 @@ class Arguments:
     __slots__ = ("_joined", "_pieces", "_repeated", "_root", "_root_length", "halves", "json",
                  "length")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, events: bool = True) -> None:
         """Start before the first piece."""
-        self.json = JSONStream()
+        self.json = JSONStream(events=events)
         self.halves = Halves()
         self.length = 0
         self._joined = ""  # all text, as it came, but for

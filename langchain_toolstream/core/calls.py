@@ -28,10 +28,10 @@ open ──root object closes──> closed ──message ends, nothing against 
    - A piece without index and id, while several calls are open, makes all of them invalid; so does
      one whose index says one open call and whose id another, or whose id two open calls share. Its
      place in the list tells nothing: one list may hold several entries of one call.
-   - Arguments that found no named call, or stand behind a closed one, make invalid every call
-     without arguments (but for tools without parameters). The first make invalid, too, every call
-     whose arguments began before its name, and every call that was open when they began: a piece
-     of it may be missing.
+   - Arguments that found no named call make invalid every call without arguments (but for tools
+     without parameters), every call whose arguments began before its name, and every call that was
+     open when they began: a piece of it may be missing. Text that contradicts a closed call makes
+     every call invalid of which no arguments came at all (but for tools without parameters).
    - A call without arguments (but for tools without parameters) whose index went on under another
      id is invalid, and so is the call that took the index, unless arguments came with its name.
    - Of one id, name and arguments at several indexes the first stands; each repetition is invalid.
@@ -85,7 +85,7 @@ from langchain_toolstream.core.deltas import (
     text_of,
     whole_number,
 )
-from langchain_toolstream.core.errors import JSONLimitError, JSONStreamError
+from langchain_toolstream.core.errors import JSONLimitError, JSONStreamError, quoted
 from langchain_toolstream.core.events import (
     ArgumentDelta,
     ArgumentEvents,
@@ -147,7 +147,7 @@ def unknown_tool(name: str, tools: Iterable[str]) -> str:
         tools: The names that are bound.
     """
     bound = ", ".join(repr(one) for one in tools) or "none"
-    return f"No tool {name!r} is bound. Bound tools: {bound}."
+    return f"No tool {quoted(name)} is bound. Bound tools: {bound}."
 
 
 def does_not_fit(problem: str) -> str:
@@ -192,7 +192,7 @@ class _Call:
         "wire_index",
     )  # fmt: skip
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, *, events: bool) -> None:
         self.index = index
         self.wire_index: int | None = None
         self.wire_id: str | None = None
@@ -204,7 +204,7 @@ class _Call:
         self.came_whole = False  # whether its name and its first arguments came together
         self.beside: list[_Call] | None = None  # if its arguments began before its name: what was
         self.left_to: _Call | None = None  # which took its index               open at that time
-        self.arguments = Arguments()
+        self.arguments = Arguments(events=events)
         self.held = False  # its text, as long as it may be a repetition
         self.undelivered: list[str] = []  # what readers have not been given yet
         self.fields: list[JSONEvent] = []  # likewise
@@ -483,7 +483,7 @@ class ToolCallAssembler:
             if index in self._by_index:
                 self._by_index[index].left_to = call
         if name and call.name and name != call.name and not (wire_id and wire_id == call.wire_id):
-            reason = f"The call was begun as {call.name!r} and went on as {name!r}."
+            reason = f"The call was begun as {quoted(call.name)} and went on as {quoted(name)}."
             self._refuse(call, reason, events)
         call.fragments += 1
         if index is not None and (call.wire_index is None or index not in self._by_index):
@@ -616,7 +616,8 @@ class ToolCallAssembler:
         is_lost = any(call.is_stray and not call.name for call in self._calls)
         if is_lost or self._has_stray_text:
             bare = [call for call in self._calls if call.is_bare]
-            self._doubt_each(bare, _STRAY, events)
+            unwritten = [call for call in bare if call.arguments.json.value is None]
+            self._doubt_each(bare if is_lost else unwritten, _STRAY, events)
         if is_lost:
             late = [call for call in self._calls if call.beside is not None]
             self._doubt_each(late, _STRAY, events)
@@ -638,11 +639,11 @@ class ToolCallAssembler:
                 continue
             if other.args == call.args:
                 self._refuse(call, _REPEATED, events)
-            else:
-                self._doubt_each([c for c in (other, call) if c.is_bare], _REPEATED, events)
+                return
+            self._doubt_each([c for c in (other, call) if c.is_bare], _REPEATED, events)
 
     def _open(self) -> _Call:
-        call = _Call(len(self._calls))
+        call = _Call(len(self._calls), events=self._fields or self._provisional)
         self._calls.append(call)
         if call.index == MAX_CALLS:
             call.error = (
@@ -715,7 +716,7 @@ class ToolCallAssembler:
         self._judge(call)
 
     def _unwrap(self, call: _Call, text: str) -> None:
-        inner = JSONStream()
+        inner = JSONStream(events=self._fields)
         try:
             found = inner.feed(text)
             inner.close()
@@ -734,7 +735,7 @@ class ToolCallAssembler:
 
     def _contradict(self, call: _Call, events: list[CallEvent]) -> None:
         reason = (
-            f"The arguments were complete, and then {_shorten(call.arguments.behind)!r} followed, "
+            f"The arguments were complete, and then {quoted(call.arguments.behind)} followed, "
             "so the server sent either too little or too much."
         )
         self._refuse(call, reason, events)
@@ -787,7 +788,7 @@ class ToolCallAssembler:
         except JSONStreamError as error:
             call.error = f"The arguments are not complete: {error}."
         else:
-            call.error = f"The arguments have to be a JSON object, got {_shorten(raw)}."
+            call.error = f"The arguments have to be a JSON object, got {quoted(raw)}."
 
     def _announce_early(self, events: list[CallEvent]) -> None:
         """Rule 8, for the calls from the first that is not announced yet."""
@@ -795,12 +796,12 @@ class ToolCallAssembler:
             call = self._calls[self._next_ready]
             if not self._may_be_early(call):
                 return
-            if call.wire_id is not None:
-                self._check_repetition(call, events)
             if call.error is None and not call.reported_invalid:
                 if call.args is None or self._may_be_doubted(call):
                     return
-                self._be_ready(call, events, early=True)
+                self._check_repetition(call, events)
+                if call.error is None:
+                    self._be_ready(call, events, early=True)
             self._next_ready += 1
 
     def _may_stream(self, call: _Call, events: list[CallEvent]) -> bool:
@@ -917,14 +918,11 @@ def _blame_truncation(call: _Call, finish_reason: str) -> None:
     """The last call of a message that was cut is none, even if it parses."""
     found = f" {call.error}" if call.error else ""
     call.error = (
-        f"The message was cut off (finish reason {finish_reason!r}) and this is its last call, so "
-        f"its arguments may be incomplete. Allow more output tokens, or ask for less.{found}"
+        f"The message was cut off (finish reason {quoted(finish_reason)}) and this is its last "
+        "call, so its arguments may be incomplete. Allow more output tokens, or ask for less."
+        f"{found}"
     )
 
 
 def _make_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:60]}..."  # noqa: PLR2004

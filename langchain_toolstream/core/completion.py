@@ -22,9 +22,13 @@ from langchain_toolstream.core.errors import (
     IncompleteStreamError,
     ServerStreamError,
     error_in,
+    quoted,
 )
 from langchain_toolstream.core.events import Event, MessageFinish, ReasoningDelta, TextDelta
 from langchain_toolstream.core.strings import Halves
+
+MAX_CHOICES = 16_384
+"""Choices of one answer: as many as vLLM gives (`VLLM_MAX_N_SEQUENCES`)."""
 
 
 class _Choice:
@@ -77,7 +81,7 @@ class _Choice:
             return "a second message began in the middle of it"
         is_other = output and chunk_id and self._chunk_id and chunk_id != self._chunk_id
         if is_other and (self._is_shared or (role and self._has_spoken)):
-            return f"its chunks had the id {_shown(self._chunk_id)}, and then {_shown(chunk_id)}"
+            return f"its chunks had the id {quoted(self._chunk_id)}, and then {quoted(chunk_id)}"
         self._ended = self._ended or reason is not None
         if output:
             self._outputs += 1
@@ -229,6 +233,9 @@ class CompletionStream:
     def _feed_choice(self, index: int, said: Mapping[str, Any], chunk_id: str) -> list[Event]:
         choice = self._choices.get(index)
         if choice is None:
+            if len(self._choices) >= MAX_CHOICES:
+                msg = f"it sent more than {MAX_CHOICES:,} choices"
+                raise ServerStreamError(msg)
             choice = self._choices[index] = _Choice(self._assembler())
         if error := said.get("error"):
             raise ServerStreamError.from_event(error)
@@ -306,7 +313,3 @@ class CompletionStream:
             for index, choice in sorted(self._choices.items())
             for event in choice.calls.abort(reason)
         ]
-
-
-def _shown(text: str) -> str:
-    return repr(text[:60])

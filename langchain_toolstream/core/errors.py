@@ -23,6 +23,19 @@ from typing import Any
 JSONPath = tuple[str | int, ...]
 
 
+_MAX_QUOTED, _MAX_PATH = 60, 300
+
+
+def quoted(text: str, limit: int = _MAX_QUOTED) -> str:
+    """Quote the beginning of a text from outside: what cannot be printed is escaped.
+
+    Args:
+        text: The text.
+        limit: How many characters of it are shown.
+    """
+    return repr(text) if len(text) <= limit else f"{text[:limit]!r}..."
+
+
 def format_path(path: JSONPath) -> str:
     """Write a path the way JSONPath does.
 
@@ -30,7 +43,7 @@ def format_path(path: JSONPath) -> str:
         path: Keys and indexes from the root.
 
     Returns:
-        The path as text, `$` for the root.
+        The path as text, `$` for the root; of long keys and paths the beginning.
 
     Example:
         ```python
@@ -43,11 +56,12 @@ def format_path(path: JSONPath) -> str:
     for step in path:
         if isinstance(step, int):
             parts.append(f"[{step}]")
-        elif step.isidentifier():
+        elif len(step) <= _MAX_QUOTED and step.isidentifier():
             parts.append(f".{step}")
         else:
-            parts.append(f"[{step!r}]")
-    return "".join(parts)
+            parts.append(f"[{quoted(step)}]")
+    text = "".join(parts)
+    return text if len(text) <= _MAX_PATH else f"{text[:_MAX_PATH]}..."
 
 
 class ToolStreamError(Exception):

@@ -24,6 +24,7 @@ from langchain_toolstream.core.errors import (
     JSONPath,
     JSONStreamError,
     JSONSyntaxError,
+    quoted,
 )
 from langchain_toolstream.core.strings import BadStringError, decode
 
@@ -57,6 +58,7 @@ _EXPECTED = {
 }
 
 _SPACE = " \t\n\r"
+_INFINITY = float("inf")
 _number_run = re.compile(r"[-+.0-9eE]*").match
 _literal_run = re.compile(r"[a-z]*").match
 _scalar_run = dict.fromkeys("-0123456789", _number_run) | dict.fromkeys("tfn", _literal_run)
@@ -74,6 +76,8 @@ class JSONStream:
     Args:
         max_depth: How many containers may be open at once.
         max_length: How many characters the value may have.
+        events: Whether to say what became known. Every event has its whole path, which takes a
+            hundred times the memory of the value in arguments that are wide and deep.
 
     Attributes:
         closed: Whether the root value is complete.
@@ -103,12 +107,15 @@ class JSONStream:
 
     __slots__ = (
         "_container", "_frames", "_held", "_joined", "_key", "_left", "_length", "_max_depth",
-        "_max_length", "_path", "_pieces", "_plain", "_state", "_unused", "_unused_at",
-        "_value_path", "closed", "error", "value",
+        "_max_length", "_path", "_pieces", "_plain", "_state", "_tells", "_unused",
+        "_unused_at", "_value_path", "closed", "error", "value",
     )  # fmt: skip
 
-    def __init__(self, *, max_depth: int = MAX_DEPTH, max_length: int = MAX_LENGTH) -> None:
+    def __init__(
+        self, *, max_depth: int = MAX_DEPTH, max_length: int = MAX_LENGTH, events: bool = True
+    ) -> None:
         """Start before the first character."""
+        self._tells = events
         self._max_depth = max_depth
         self._max_length = max_length
         self._state = _VALUE
@@ -147,7 +154,11 @@ class JSONStream:
     @property
     def where(self) -> JSONPath:
         """The path of what is being written: a value, or the container that has begun last."""
-        return self._value_path if self._state in (_VALUE, _SCALAR, _STRING) else self._path
+        is_value = self._state in (_VALUE, _SCALAR, _STRING)
+        if self._tells or self._container is None:
+            return self._value_path if is_value else self._path
+        steps = [_step(container, key, 1) for container, _, key in self._frames[1:]]
+        return (*steps, *([_step(self._container, self._key, 0)] if is_value else ()))
 
     def snapshot(self) -> Any:
         """Copy what is known now, an open string included as far as it has come.
@@ -197,7 +208,9 @@ class JSONStream:
                 self._pieces.append(text)
                 if len(self._pieces) > LOOSE_PIECES:
                     self._join()
-                return [("delta", self._value_path, text)] if self._state == _STRING else []
+                if self._state == _STRING and self._tells:
+                    return [("delta", self._value_path, text)]
+                return []
         if self.error is not None:
             raise self.error
         events: list[JSONEvent] = []
@@ -264,7 +277,7 @@ class JSONStream:
             state = self._state
             if char == '"' and state <= _FIRST_ITEM:
                 self._state = _NAME if state <= _FIRST_KEY else _STRING
-                if self._state == _STRING:
+                if self._state == _STRING and self._tells:
                     events.append(("start", self._value_path, ""))
                 i = self._scan_string(text, i + 1, base, events)
             elif char in _SPACE:
@@ -276,7 +289,8 @@ class JSONStream:
                 if type(self._container) is dict:
                     self._state = _KEY
                 else:
-                    self._value_path = (*self._path, len(self._container))
+                    if self._tells:
+                        self._value_path = (*self._path, len(self._container))
                     self._state = _VALUE
                 i += 1
             elif _VALUE <= state <= _FIRST_ITEM and char in _scalar_run:
@@ -325,7 +339,7 @@ class JSONStream:
             piece = "".join(parts)
         if piece:
             self._pieces.append(piece)
-            if self._state == _STRING:
+            if self._state == _STRING and self._tells:
                 events.append(("delta", self._value_path, piece))
         if end == n or text[end] != '"':
             self._held = text[end:]
@@ -336,10 +350,12 @@ class JSONStream:
             self._finish_value(value, events)
             return end + 1
         if value in self._container:
-            msg = f"The name {value!r} stands twice in one object"
-            raise JSONSyntaxError(msg, path=self._path, position=base + end)
+            self._state = _KEY
+            msg = f"The name {quoted(value)} stands twice in one object"
+            raise JSONSyntaxError(msg, path=self.where, position=base + end)
         self._key = value
-        self._value_path = (*self._path, value)
+        if self._tells:
+            self._value_path = (*self._path, value)
         self._state = _COLON
         return end + 1
 
@@ -370,12 +386,15 @@ class JSONStream:
             raise self._not_json(word, position)
         elif number[1]:
             value = float(word)
+            if value in (_INFINITY, -_INFINITY):
+                msg = f"{quoted(word)} is larger than any number that Python reads"
+                raise JSONSyntaxError(msg, path=self.where, position=position)
         else:
             try:
                 value = int(word)
             except ValueError as error:
                 msg = f"An integer of {len(word):,} digits is longer than Python reads"
-                raise JSONLimitError(msg, path=self._value_path, position=position) from error
+                raise JSONLimitError(msg, path=self.where, position=position) from error
         self._finish_value(value, events)
 
     def _finish_value(self, value: Any, events: list[JSONEvent]) -> None:
@@ -383,7 +402,8 @@ class JSONStream:
         self._state = _COMMA
         if self._container is None:
             self._close()
-        events.append(("finish", self._value_path, value))
+        if self._tells:
+            events.append(("finish", self._value_path, value))
 
     def _close(self) -> None:
         self._state = _DONE
@@ -399,10 +419,11 @@ class JSONStream:
             container.append(value)
 
     def _push(self, char: str, position: int, events: list[JSONEvent]) -> None:
-        path = self._value_path
         if len(self._frames) >= self._max_depth:
             msg = f"More than {self._max_depth} containers inside each other"
-            raise JSONLimitError(msg, path=path, position=position)
+            self._state = _VALUE
+            raise JSONLimitError(msg, path=self.where, position=position)
+        path = self._value_path
         value: Any = {} if char == "{" else []
         self._store(value)
         self._frames.append((self._container, self._path, self._key))
@@ -411,9 +432,11 @@ class JSONStream:
         if char == "{":
             self._state = _FIRST_KEY
         else:
-            self._value_path = (*path, 0)
             self._state = _FIRST_ITEM
-        events.append(("start", path, value.copy()))
+            if self._tells:
+                self._value_path = (*path, 0)
+        if self._tells:
+            events.append(("start", path, value.copy()))
 
     def _may_close(self, char: str) -> bool:
         if type(self._container) is dict:
@@ -427,7 +450,8 @@ class JSONStream:
         self._state = _COMMA
         if self._container is None:
             self._close()
-        events.append(("finish", path, value))
+        if self._tells:
+            events.append(("finish", path, value))
 
     def _ends_where(self) -> str:
         if self._state == _STRING:
@@ -448,14 +472,17 @@ class JSONStream:
 
     def _not_json(self, word: str, position: int) -> JSONSyntaxError:
         if word[:1].isalpha():  # wrong from the character on that fits no literal
-            lengths = range(1, len(word) + 1)
-            fits = [n for n in lengths if any(known[:n] == word[:n] for known in _LITERALS)]
-            wrong = min(len(fits) + 1, len(word))
+            fits = len(max(filter(word.startswith, _LITERAL_STARTS), key=len, default=""))
+            wrong = min(fits + 1, len(word))
             position -= len(word) - wrong
             word = word[:wrong]
-        shown = word if len(word) <= 40 else f"{word[:40]}..."  # noqa: PLR2004
-        msg = f"{shown!r} is neither a number nor true, false or null"
-        return JSONSyntaxError(msg, path=self._value_path, position=position)
+        msg = f"{quoted(word)} is neither a number nor true, false or null"
+        return JSONSyntaxError(msg, path=self.where, position=position)
+
+
+def _step(container: Any, key: Any, stored: int) -> str | int:
+    """The last step of a path; of a list's value that stands in the list already, or comes next."""
+    return key if type(container) is dict else len(container) - stored
 
 
 def _put(container: Any, key: Any, value: Any) -> None:

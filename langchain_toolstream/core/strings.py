@@ -119,7 +119,7 @@ def _escape(text: str, i: int, parts: list[str]) -> int:
         return 0
     kind = text[i + 1]
     if kind != "u":
-        msg = f"Unknown escape '\\{kind}' in a string"
+        msg = f"Unknown escape '\\{repr(kind)[1:-1]}' in a string"
         raise BadStringError(msg, i)
     code = _code_unit(text, i)
     if code is None:

@@ -106,16 +106,16 @@ ARGUMENTS: dict[str, tuple[object, Call]] = {
     "object_empty_required": ({}, bad("look", "Field required at $.city")),
     "object_with_nan": ({"path": "p", "x": float("nan")}, bad("save", "not JSON")),
     "object_too_deep": (json.loads('{"a":' * 500 + "1" + "}" * 500), bad("stop", "too large")),
-    "is_list": ("[1, 2]", bad("look", "have to be a JSON object, got [1, 2].")),
-    "is_empty_list": ("[]", bad("list", "have to be a JSON object, got [].")),
-    "is_number": ("42", bad("look", "have to be a JSON object, got 42.")),
-    "is_true": (" true", bad("look", "have to be a JSON object, got true.")),
+    "is_list": ("[1, 2]", bad("look", "have to be a JSON object, got '[1, 2]'.")),
+    "is_empty_list": ("[]", bad("list", "have to be a JSON object, got '[]'.")),
+    "is_number": ("42", bad("look", "have to be a JSON object, got '42'.")),
+    "is_true": (" true", bad("look", "have to be a JSON object, got 'true'.")),
     "is_text": ('"just text"', bad("look", "have to be a JSON object")),
     "is_word": ("oops", bad("look", "not JSON: Expected a value, got 'o' at $ (character 0)")),
-    "value_is_list": ([1, 2], bad("look", "have to be a JSON object, got [1, 2].")),
-    "value_is_number": (42, bad("look", "have to be a JSON object, got 42.")),
-    "value_is_false": (False, bad("list", "have to be a JSON object, got false.")),
-    "value_is_zero": (0, bad("list", "have to be a JSON object, got 0.")),
+    "value_is_list": ([1, 2], bad("look", "have to be a JSON object, got '[1, 2]'.")),
+    "value_is_number": (42, bad("look", "have to be a JSON object, got '42'.")),
+    "value_is_false": (False, bad("list", "have to be a JSON object, got 'false'.")),
+    "value_is_zero": (0, bad("list", "have to be a JSON object, got '0'.")),
     "nan": ('{"city": "A", "days": NaN}', bad("look", "not JSON")),
     "infinity": ('{"city": "A", "days": -Infinity}', bad("look", "not JSON")),
     "python_repr": ("{'city': 'Oslo'}", bad("look", "not JSON")),
@@ -687,6 +687,21 @@ def in_pieces(text: str, size: int = 4) -> list[Delta]:
         (lambda n: in_pieces(json.dumps({"path": ""}) * n), 150),
         (lambda n: in_pieces("{" * n), 2_000),
         (lambda n: [[f(i % 100, f"id{i % 100}", "look", "")] for i in range(n)], 2_000),
+        (lambda n: in_pieces('{"path": ' + "t" * n, 10**9), 100_000),
+        (
+            lambda n: (
+                [whole(i, "a", "save", FILE_TEXT) for i in range(100)]
+                + [[f(i % 100, "a", args=" ")] for i in range(n)]
+            ),
+            1_000,
+        ),
+        (
+            lambda n: (
+                [[f(i, f"id{i}", "look", "{")] for i in range(100)]
+                + [[f(args="1")] for _ in range(n)]
+            ),
+            300,
+        ),
     ],
     ids=[
         "long string",
@@ -697,6 +712,9 @@ def in_pieces(text: str, size: int = 4) -> list[Delta]:
         "many times",
         "broken",
         "many calls",
+        "letters",
+        "many repetitions",
+        "many in doubt",
     ],
 )
 def test_time_grows_with_the_stream_and_no_faster(

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_toolstream.core.calls import ToolCallAssembler
-from langchain_toolstream.core.completion import CompletionStream
+from langchain_toolstream.core.completion import MAX_CHOICES, CompletionStream
 from langchain_toolstream.core.errors import (
     IncompleteStreamError,
     ServerStreamError,
@@ -669,3 +669,10 @@ def test_choices_from_two_servers_are_two_answers() -> None:
             delta = {"index": index, "delta": {"content": piece}, "finish_reason": None}
             stream.feed({"id": chunk_id, "choices": [delta]})
     assert stream.abort("x") == []
+
+
+def test_choices_without_end_are_an_error() -> None:
+    stream = CompletionStream()
+    stream.feed({"choices": [{"index": i, "delta": {}} for i in range(MAX_CHOICES)]})
+    with pytest.raises(ServerStreamError, match="more than 16,384 choices"):
+        stream.feed({"choices": [{"index": -1, "delta": {}}]})

@@ -4,7 +4,8 @@ import copy
 import json
 import pickle
 import sys
-from contextlib import suppress
+import tracemalloc
+from contextlib import nullcontext, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -514,14 +515,15 @@ def test_any_text_is_valid_or_wrong_as_json_loads_says(pieces: list[str]) -> Non
 # Growth.
 
 
-def fed(text: str, size: int) -> Any:
+def fed(text: str, size: int, *, is_right: bool = True) -> Any:
     cut = [text[i : i + size] for i in range(0, len(text), size)]
 
     def run() -> JSONStream:
         stream = JSONStream()
-        for piece in cut:
-            stream.feed(piece)
-        assert stream.closed
+        with nullcontext() if is_right else suppress(JSONStreamError):
+            for piece in cut:
+                stream.feed(piece)
+        assert stream.closed == is_right
         return stream
 
     return run
@@ -543,3 +545,85 @@ def test_time_grows_with_the_text_and_no_faster(text: Any, count: int, size: int
     if size > 3:
         count *= 2  # whole texts are read faster, and a time too short says nothing
     assert growth(lambda n: fed(text(n), size), count) < 6
+
+
+@pytest.mark.parametrize("size", [3, 10**9], ids=["pieces", "whole"])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (lambda n: '{"a": ' + "t" * n, 60_000),
+        (lambda n: '{"a": ' + "true" * n, 15_000),
+        (lambda n: '{"a": ' + "9" * n, 15_000),
+        (lambda n: '{"a": -' + "0.1e-" * n, 10_000),
+        (lambda n: '{"' + "name " * n, 10_000),
+        (lambda n: '{"a": "' + "\\ud83d" * n, 5_000),
+        (lambda n: '{"a": "' + "\ud83d" * n, 10_000),
+        (lambda n: "[" + "[]," * n, 4_000),
+        (lambda n: "[" * 120 + "1," * n, 2_000),
+        (lambda n: " " * n, 60_000),
+        (lambda n: "{" + " " * n + "]", 60_000),
+    ],
+)
+def test_time_grows_no_faster_with_a_text_that_is_wrong(text: Any, count: int, size: int) -> None:
+    if size > 3:
+        count *= 4
+    assert growth(lambda n: fed(text(n), size, is_right=False), count) < 6
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9.9E+400", "1" + "0" * 400 + ".0"])
+def test_a_number_beyond_all_floats_is_wrong_as_infinity_is(number: str) -> None:
+    for text in (f'{{"a": {number}}}', f"[{number},"):
+        stream = JSONStream()
+        stream.feed(text)
+        assert isinstance(stream.error, JSONSyntaxError)
+        assert "larger than any number" in str(stream.error)
+    assert fed('{"a": 1e-999, "b": 1e308}', 3)().value == {"a": 0.0, "b": 1e308}
+
+
+@given(pieces(soup | written | st.builds(str.__add__, written, soup)))
+@example(["[" * 3, '{"a": [1, "x', '\\q"]'])
+def test_a_stream_without_events_says_the_same(pieces: list[str]) -> None:
+    told, silent = JSONStream(), JSONStream(events=False)
+    for piece in pieces:
+        with suppress(JSONStreamError):
+            told.feed(piece)
+        with suppress(JSONStreamError):
+            assert silent.feed(piece) == []
+        assert silent.where == told.where
+        assert exact(silent.snapshot()) == exact(told.snapshot())
+        assert str(silent.error) == str(told.error)
+    for stream in (told, silent):
+        with suppress(JSONStreamError):
+            stream.close()
+    assert (str(silent.error), silent.closed) == (str(told.error), told.closed)
+    assert (silent.unused_text, exact(silent.value)) == (told.unused_text, exact(told.value))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"%s": 1, "%s": 2}', '{"%s": x', '{"a": %s', '{"%s": {"%s": [[["%s', '{"a": "\\%s']
+)
+@pytest.mark.parametrize("word", ["x" * 10_000, "t" * 10_000, "\u202e\x7f" * 5_000, "9" * 10_000])
+def test_an_error_quotes_little_and_nothing_that_a_terminal_obeys(text: str, word: str) -> None:
+    stream = JSONStream()
+    with pytest.raises(JSONStreamError) as caught:  # noqa: PT012 - either may raise
+        stream.feed(text.replace("%s", word))
+        stream.close()
+    assert len(str(caught.value)) < 600
+    assert str(caught.value).isprintable()
+
+
+def test_memory_is_in_proportion_to_the_value() -> None:
+    """Wide and deep, in one piece: as many values as a hundredth of the limit allows."""
+    text = "[" * 120 + ",".join(["1"] * 50_000) + "]" * 120
+    tracemalloc.start()
+    try:
+        json.loads(text)
+        _, plain = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        stream = JSONStream(events=False)
+        stream.feed(text)
+        _, ours = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert stream.closed
+    assert ours < 3 * plain + 100_000
