@@ -89,7 +89,7 @@ class _Inquiry(Generic[T]):
     def _result(self, response: Any) -> T:
         try:
             return self.read(response)
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise not_vllm(response, response.text, str(response.url)) from error
 
 

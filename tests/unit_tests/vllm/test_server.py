@@ -244,6 +244,16 @@ async def test_what_is_not_vllms_is_told(name: str, page: Any) -> None:
         assert "nothing of vLLM's" in str(error)
 
 
+@pytest.mark.parametrize("name", ["models", "profile", "version", "ids"])
+async def test_what_is_nested_too_deeply_is_told(name: str) -> None:
+    deep = b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    headers = {"content-type": "application/json"}
+    server = MockedServer(lambda _: httpx2.Response(200, content=deep, headers=headers))
+    for error in await both(name, lambda: server.llm(model="base")):
+        assert type(error) is VLLMServerError
+        assert len(str(error)) < 2000
+
+
 def test_cards_of_other_servers_may_lack_all_but_the_name() -> None:
     cards = [{"id": "a"}, {"id": "b", "max_model_len": "long", "created": None, "root": 3}]
     server = MockedServer(lambda _: httpx2.Response(200, json={"data": cards}))
