@@ -271,7 +271,7 @@ def _without_invalid_calls(response: ModelResponse[Any], listener: Listener) -> 
             messages.append(message)
             continue
         heard = listener.heard_of(message)
-        judged = move_invalid_calls(message, heard.calls)
+        judged = move_invalid_calls(message, heard.calls, may_run_early=listener.may_start)
         if heard.error is not None and judged.tool_calls:
             raise heard.error
         messages.append(judged)

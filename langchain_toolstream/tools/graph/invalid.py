@@ -14,14 +14,18 @@ MAX_TURNS = 3
 at `max_tokens` again and again would not stop otherwise."""
 
 
-def move_invalid_calls(message: AIMessage, read: Sequence[Call]) -> AIMessage:
-    """Move invalid calls into `invalid_tool_calls`; give every call an id of its own.
+def move_invalid_calls(
+    message: AIMessage, read: Sequence[Call], *, may_run_early: bool
+) -> AIMessage:
+    """Move invalid calls into `invalid_tool_calls`; give calls ids of their own.
 
     Args:
         message: The model's message. langchain-core completes what was cut, so a call in it may
             never have been written to its end.
         read: What the call rules found in the model's stream, valid and invalid. A call that came
             without an id, or with that of another, has one of its own there.
+        may_run_early: Whether calls may run under the ids that they have in `read`; else a valid
+            call without an id stays one.
 
     Returns:
         The message, or one like it.
@@ -42,7 +46,9 @@ def move_invalid_calls(message: AIMessage, read: Sequence[Call]) -> AIMessage:
         elif is_invalid(call):
             invalid.append({**call, "id": call_id})
         else:
-            valid.append({**cast("ToolCall", call), "id": call_id})
+            keeps_none = not (call["id"] or may_run_early)
+            own = call["id"] if keeps_none else call_id
+            valid.append({**cast("ToolCall", call), "id": own})
     if valid == message.tool_calls and invalid == message.invalid_tool_calls:
         return message
     update: dict[str, Any] = {"tool_calls": valid, "invalid_tool_calls": invalid}

@@ -94,6 +94,11 @@ class Listener(BaseCallbackHandler):
         self._messages: dict[UUID, _Message] = {}
         self._ended: list[UUID] = []
 
+    @property
+    def may_start(self) -> bool:
+        """Whether there is a tool that may be started."""
+        return bool(self._eager)
+
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],

@@ -576,3 +576,18 @@ def test_an_invalid_call_is_answered_in_sync_too() -> None:
     state = agent_of(turns, [tools.tool()]).invoke(INPUT)
     assert tools.runs == []
     assert [m.type for m in state["messages"]] == ["human", "ai", "tool", "ai"]
+
+
+async def test_without_early_tools_a_call_keeps_its_missing_id() -> None:
+    """As without the middleware: an approval, say, tells such calls apart in its own way."""
+    written = [chunk(part('{"key": "a"}', call_id="", name="read")), CALLS]
+    seen: list[Any] = []
+
+    @wrap_tool_call
+    async def note(request: Any, handler: Any) -> Any:
+        seen.append(request.tool_call["id"])
+        return ToolMessage("noted", tool_call_id="call_a")
+
+    for eager in (EagerToolMiddleware(), False):
+        await agent_of([written, [SAID]], [Tools().tool()], note, eager=eager).ainvoke(INPUT)
+    assert seen[0] == seen[1]
