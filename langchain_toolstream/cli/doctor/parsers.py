@@ -1,10 +1,14 @@
-"""vLLM's tool-call parsers: what they read, and what they make of it.
+"""The formats that vLLM's tool-call parsers read, and the words for what each parser does.
 
-Measured with vLLM 0.32, each parser fed with text of its own format; `docs/wire.md` has the rules
-that follow. No endpoint of vLLM names the parser it runs, so it is told by what it does.
+No endpoint of vLLM names the parser it runs, so it is told by what it does: `parser_table` says
+what that is, release by release, and `docs/wire.md` has the rules that follow.
+
+The formats are told here by less than `core.markup` wants of a call: also from half of one, from
+what a parser left of it, and those that only the server can read. A test holds the two together.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,76 +39,15 @@ class ToolCallParser:
     """What it loses or spoils when several tokens come at once."""
 
 
-_WHOLE_LOST = "a call that comes whole in one step is lost"
-_TEXT_BEFORE = "text before a call makes it lose the call"
-
-PARSERS = (
-    ToolCallParser("hermes", "hermes", "native", "token", "open"),
-    ToolCallParser("longcat", "longcat", "native", "token", "open"),
-    ToolCallParser("granite4", "hermes", "JSON", "whole", "no call"),
-    ToolCallParser("ernie45", "hermes", "JSON", "whole", "no call",
-                   at_once="of two calls in one step the second is lost"),
-    ToolCallParser("llama3_json", "llama", "native", "token", "closed", at_once=_WHOLE_LOST),
-    ToolCallParser("pythonic", "pythonic", "JSON", "token", "open", always=_TEXT_BEFORE),
-    ToolCallParser("llama4_pythonic", "pythonic", "JSON", "token", "open"),
-    ToolCallParser("lfm2", "lfm2", "JSON", "token", "open"),
-    ToolCallParser("olmo3", "olmo3", "JSON", "token", "open", always=_TEXT_BEFORE),
-    ToolCallParser("jamba", "tool_calls", "JSON", "token", "closed",
-                   always="arguments are garbled"),
-    ToolCallParser("internlm", "internlm", "JSON", "token", "closed",
-                   always="two calls in one answer end it with an error"),
-    ToolCallParser("granite", "granite", "JSON", "token", "open"),
-    ToolCallParser("granite-20b-fc", "granite-20b-fc", "JSON", "token", "closed",
-                   at_once=_WHOLE_LOST),
-    ToolCallParser("hunyuan_a13b", "tool_calls", "JSON", "whole", "name only",
-                   at_once="a call that comes whole in one step loses its arguments"),
-    ToolCallParser("hy_v3", "hy", "JSON", "token", "open"),
-    ToolCallParser("hy_v4", "hy", "native", "token", "open"),
-    ToolCallParser("phi4_mini_json", "functools", "JSON", "whole", "no call",
-                   always="every streamed call is lost"),
-    ToolCallParser("xlam", "json list", "JSON", "whole", "name only",
-                   at_once="arguments are garbled when several tokens come at once"),
-    ToolCallParser("gigachat3", "gigachat3", "JSON", "token", "open",
-                   always="a second call is written into the arguments of the first"),
-    ToolCallParser("functiongemma", "functiongemma", "JSON", "whole", "closed",
-                   always="calls with several arguments are garbled"),
-    ToolCallParser("apertus", "apertus", "JSON", "token", "open"),
-    ToolCallParser("deepseek_v3", "deepseek_v3", "native", "token", "open", at_once=_WHOLE_LOST),
-    ToolCallParser("deepseek_v31", "deepseek_v31", "native", "token", "open", at_once=_WHOLE_LOST),
-    ToolCallParser("deepseek_v32", "dsml", "native", "value", "open"),
-    ToolCallParser("deepseek_v4", "dsml", "native", "value", "open"),
-    ToolCallParser("kimi_k2", "kimi_k2", "native", "token", "open"),
-    ToolCallParser("kimi_k3", "kimi_k3", "native", "whole", "no call"),
-    ToolCallParser("qwen3_coder", "function=", "native", "token", "open"),
-    ToolCallParser("step3p5", "function=", "native", "token", "open"),
-    ToolCallParser("mimo", "function=", "native", "token", "open"),
-    ToolCallParser("seed_oss", "seed_oss", "JSON", "token", "open"),
-    ToolCallParser("glm47", "arg_key", "native", "token", "open"),
-    ToolCallParser("poolside_v1", "arg_key", "native", "token", "closed"),
-    ToolCallParser("minimax_m2", "minimax_m2", "native", "token", "open"),
-    ToolCallParser("minimax_m3", "minimax_m3", "native", "whole", "closed"),
-    ToolCallParser("gemma4", "gemma4", "native", "value", "closed"),
-    ToolCallParser("dots", "dots", "native", "whole", "no call"),
-    ToolCallParser("minicpm5", "function name", "JSON", "whole", "no call",
-                   at_once="of two calls in one step the second is lost"),
-    ToolCallParser("step3", "step3", "JSON", "whole", "name only",
-                   at_once="a call that comes whole in one step loses its arguments"),
-    ToolCallParser("inkling", "inkling", "native", "token", "open"),
-    ToolCallParser("k2_horizon", "k2_horizon", "native", "whole", "no call"),
-    ToolCallParser("mistral", "mistral", "native", "token", "open"),
-    ToolCallParser("openai", "harmony", "native", "token", "open"),
-)  # fmt: skip
-"""Those of vLLM 0.32 that were measured. Of several names for one parser, the usual one:
-`hermes` is also `qwen3_json`, `qwen3_coder` `qwen3_xml`, `glm47` `glm45`, `llama3_json`
-`llama4_json`, `deepseek_v4` `deepseek_v41`."""
-
 MARKUP: dict[str, tuple[str, str]] = {
     # What shows it, and how it is written down. The first that is found counts.
     "longcat": (r"<longcat_tool_call>", "<longcat_tool_call>"),
     "seed_oss": (r"<seed:tool_call>", "<seed:tool_call>"),
     "minimax_m2": (r"<minimax:tool_call>", "<minimax:tool_call>"),
     "minimax_m3": (r"\]<\]minimax\[>\[", "]<]minimax[>["),
-    "dsml": (r"<｜DSML｜", "<｜DSML｜"),
+    "dsml calls": (r"<｜DSML｜ (calls|invoke)", "<｜DSML｜ calls>"),
+    "dsml functions": (r"<｜DSML｜function_calls", "<｜DSML｜function_calls>"),
+    "dsml tools": (r"<｜DSML｜tool_calls", "<｜DSML｜tool_calls>"),
     "deepseek_v3": (
         r"<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
         "<｜tool▁call▁begin｜>function",
@@ -120,6 +63,8 @@ MARKUP: dict[str, tuple[str, str]] = {
     "apertus": (r"<\|tools_prefix\|>", "<|tools_prefix|>"),
     "internlm": (r"<\|action_start\|>", "<|action_start|>"),
     "k2_horizon": (r"<ifm\|tool_call", "<ifm|tool_call>"),
+    "muse": (r"<atem:(function_calls|invoke)", "<atem:function_calls>"),
+    "plamo3": (r"<\|plamo:begin_tool_request", "<|plamo:begin_tool_requests:plamo|>"),
     "dots": (r"<dots_function_call>", "<dots_function_call>"),
     "mistral": (r"\[TOOL_CALLS\]", "[TOOL_CALLS]"),
     "harmony": (r"to=functions\.", "<|channel|>commentary to=functions.NAME"),
@@ -159,10 +104,11 @@ def find_markup(text: str) -> str | None:
     return next((name for name, search in _MARKUP.items() if search(text)), None)
 
 
-def readers(markup: str | None) -> list[str]:
+def readers(markup: str | None, parsers: Iterable[ToolCallParser]) -> list[str]:
     """Name the parsers that read a format.
 
     Args:
         markup: A key of `MARKUP`, or `None`.
+        parsers: Those that the server has.
     """
-    return [parser.name for parser in PARSERS if parser.markup == markup]
+    return [parser.name for parser in parsers if parser.markup == markup]

@@ -1,6 +1,6 @@
 """What the doctor makes of tool calls. No I/O: answers in, findings out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from langchain_toolstream.cli.doctor.answer import Answer
 from langchain_toolstream.cli.doctor.findings import (
@@ -11,15 +11,18 @@ from langchain_toolstream.cli.doctor.findings import (
     unknown,
     warning,
 )
-from langchain_toolstream.cli.doctor.parsers import MARKUP, PARSERS, find_markup, readers
+from langchain_toolstream.cli.doctor.parser_table import RELEASES
+from langchain_toolstream.cli.doctor.parsers import MARKUP, find_markup, readers
 from langchain_toolstream.cli.doctor.probes import CALCULATED, DICTATED, ProbeName
 from langchain_toolstream.cli.doctor.which import SEVERAL, Evidence, cut_call, is_used_up
 from langchain_toolstream.core.calls import is_truncating
+from langchain_toolstream.vllm.refusals import hint_for
 
 _FLAGS = "--enable-auto-tool-choice --tool-call-parser NAME"
 _ONE_BY_ONE = "--stream-interval 1 and without speculative decoding"
 _NOT_FORCED = "The server does not force calls: do not rely on tool_choice."
 _LOG = "Look into the server's log."
+_SHOWN = 60
 _SWALLOWED = 10  # tokens of which nothing came; fewer may be an end of turn and white space
 
 
@@ -28,12 +31,14 @@ class ToolJudge:
 
     Args:
         answers: What came for each question.
+        version: The server's version, if it tells.
     """
 
-    def __init__(self, answers: Mapping[ProbeName, Answer]) -> None:
+    def __init__(self, answers: Mapping[ProbeName, Answer], version: str | None) -> None:
         """Look which parser it is."""
         self._answers = answers
-        self._evidence = Evidence(answers)
+        self._evidence = Evidence(answers, version)
+        self._fitting = readers(self._evidence.written, self._evidence.known)
 
     def findings(self) -> Iterator[Finding]:
         """Give the findings, in the order in which they are best read.
@@ -41,19 +46,21 @@ class ToolJudge:
         Yields:
             One for each question that can be answered.
         """
-        checks = {
+        checks: dict[ProbeName, tuple[Callable[[Answer], Finding | None], ...]] = {
             "auto": (self._auto, self._parser, self._parallel),
-            "long": (self._arguments,),
             "required": (self._required,),
             "named": (self._named,),
             "no_arguments": (self._no_arguments,),
+            "long": (self._arguments,),
             "cut": (self._cut,),
             "thinking": (self._reasoning,),
         }
-        for name, answer in self._answers.items():
-            for check in checks.get(name, ()):
-                if finding := check(answer):
+        for name, judges in checks.items():
+            for judge in judges if name in self._answers else ():
+                if finding := judge(self._answers[name]):
                     yield finding
+        if "auto" in self._answers and "required" not in self._answers:
+            yield unknown("forced calls", "not asked: --forced asks, see its help")
 
     # Calls that the model writes by itself.
 
@@ -63,7 +70,7 @@ class ToolJudge:
         if answer.good:
             return ok("auto", f"the model called {', '.join(call.name for call in answer.good)}")
         if answer.broken:
-            return failed("auto", answer.broken, _LOG)
+            return failed("auto", answer.broken, hint_for(answer.broken) or _LOG)
         if is_truncating(answer.finish_reason):
             thinking = ", still thinking" if answer.reasoning else ""
             return unknown(
@@ -89,32 +96,47 @@ class ToolJudge:
         return ""
 
     def _naming(self) -> str:
-        fitting = readers(self._evidence.written)
+        fitting = self._fitting
         if fitting:
             return f"NAME being {_either(fitting)}"
+        if newer := self._newer():
+            return newer
         return "where NAME fits the model (hermes, qwen3_coder, llama3_json, mistral, ...)"
 
     def _advice(self) -> str:
         """What to do about lost calls."""
-        fitting = readers(self._evidence.written)
-        hopeless = [parser.name for parser in PARSERS if parser.always.startswith("every")]
-        if fitting and set(fitting) <= set(hopeless):
+        fitting = self._fitting
+        known = self._evidence.known
+        hopeless = {parser.name for parser in known if parser.always.startswith("every")}
+        if fitting and set(fitting) <= hopeless:
             return f"{_either(fitting)} loses every streamed call: use ChatVLLM(streaming=False)."
         if self._evidence.read is not None and self._evidence.written == self._evidence.read:
-            loses = {parser.always or parser.at_once for parser in self._evidence.parsers} - {""}
+            parsers = self._evidence.parsers
+            loses = {why for one in parsers for why in (one.always, one.at_once) if why}
             why = f" ({'; '.join(sorted(loses))})" if loses else ""
             return (
                 f"The parser is the right one, but loses calls{why}: start vLLM with {_ONE_BY_ONE}."
             )
         if fitting:
             return f"Start vLLM with --tool-call-parser {_either(fitting)}."
+        if newer := self._newer():
+            return f"Start vLLM with --tool-call-parser NAME, {newer}."
         return "Start vLLM with the --tool-call-parser that fits the model."
 
-    def _parser(self, answer: Answer) -> Finding | None:
+    def _newer(self) -> str:
+        """Which parser of a newer release reads what the model writes, if none of this one does."""
+        for (major, minor), parsers in RELEASES.items():
+            if fitting := readers(self._evidence.written, parsers):
+                return f"NAME being {_either(fitting)}, which needs vLLM {major}.{minor}"
+        return ""
+
+    def _parser(self, answer: Answer) -> Finding | None:  # noqa: PLR0911 - one for each case
         evidence = self._evidence
         if answer.refused:
             return None
         if evidence.read is None:
+            if answer.calls and answer.raw:
+                return unknown("parser", f"not known: it reads {_excerpt(answer.raw)}")
             writes = f"; the model writes {_shape(evidence.written)}" if evidence.written else ""
             return unknown("parser", f"no call came that would show it{writes}")
         looks = f"looks like {_either(evidence.names)}"
@@ -155,7 +177,7 @@ class ToolJudge:
             return note("arguments", f"each string when it ends: {size}")
         finer = [
             parser.name
-            for parser in PARSERS
+            for parser in self._evidence.known
             if parser.markup == self._evidence.read and parser.pieces == "token"
         ]
         return warning(
@@ -176,9 +198,9 @@ class ToolJudge:
 
     def _forced(self, check: str, answer: Answer, allowed: Sequence[str]) -> Finding:
         if answer.refused:
-            return failed(check, answer.refused, "Start vLLM with --tool-call-parser NAME.")
+            return failed(check, answer.refused, hint_for(answer.refused) or _NOT_FORCED)
         if answer.broken:
-            return failed(check, answer.broken, _LOG)
+            return failed(check, answer.broken, hint_for(answer.broken) or _LOG)
         wrong = [call.name for call in answer.calls if call.name not in allowed]
         if wrong:
             found = f"{wrong[0]!r} came, which was not asked for"
@@ -201,7 +223,9 @@ class ToolJudge:
             return unknown("no arguments", "the model wrote some for a tool that has none")
         if answer.calls:
             return failed("no arguments", answer.calls[0].error or "the call is none")
-        return failed("no arguments", answer.broken or "no call came", _NOT_FORCED)
+        if answer.broken:
+            return failed("no arguments", answer.broken, hint_for(answer.broken) or _LOG)
+        return failed("no arguments", "no call came", _NOT_FORCED)
 
     # Answers that are cut off.
 
@@ -209,7 +233,7 @@ class ToolJudge:
         if answer.refused:
             return None
         if answer.broken:
-            return failed("truncation", answer.broken, _LOG)
+            return failed("truncation", answer.broken, hint_for(answer.broken) or _LOG)
         reason = f"finish_reason {answer.finish_reason!r}"
         if not is_truncating(answer.finish_reason):
             if not (is_used_up(answer) or self._is_shortened(answer)):
@@ -271,6 +295,11 @@ class ToolJudge:
         if answer.reasoning_field:
             return ok("reasoning", f"in the field {answer.reasoning_field}")
         return note("reasoning", "none, also when the model is asked to think")
+
+
+def _excerpt(written: str) -> str:
+    """The beginning of what a model wrote."""
+    return ascii(written[:_SHOWN] + ("..." if len(written) > _SHOWN else ""))
 
 
 def _shape(markup: str) -> str:

@@ -1,10 +1,11 @@
 """In which format the model writes calls, and which of vLLM's parsers reads them."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from langchain_toolstream.cli.doctor.answer import Answer, Call
+from langchain_toolstream.cli.doctor.parser_table import RELEASES
 from langchain_toolstream.cli.doctor.parsers import (
-    PARSERS,
     Cut,
     Pieces,
     ToolCallParser,
@@ -30,16 +31,19 @@ class Evidence:
 
     Args:
         answers: What came for each question.
+        version: The server's version, if it tells.
 
     Attributes:
+        known: The parsers that such a server has.
         per_event: How many tokens come with an event; `None` if that cannot be told.
         written: The format in which the model writes calls of its own accord, if it does.
         read: The format that the server reads, as far as a call came that shows it.
         parsers: The parsers that it can be running, by that and by their habits.
     """
 
-    def __init__(self, answers: Mapping[ProbeName, Answer]) -> None:
+    def __init__(self, answers: Mapping[ProbeName, Answer], version: str | None = None) -> None:
         """Look at the answers."""
+        self.known = parsers_of(version)
         self._answers = answers
         self.per_event = tokens_per_event(answers.values())
         self.written = self._find_written()
@@ -59,15 +63,16 @@ class Evidence:
     def _find_read(self) -> str | None:
         for name in _WITH_CALLS:
             answer = self._answers.get(name)
+            markup = find_markup(answer.written) if answer and answer.calls else None
             # A forced call is written in the parser's format, or as a plain JSON list.
-            if answer and answer.calls and (markup := find_markup(answer.written)) not in _PLAIN:
+            if markup and (name in _OF_ITS_OWN_ACCORD or markup not in _PLAIN):
                 return markup
         return None
 
     def _find_parsers(self) -> list[ToolCallParser]:
         if self.read is None:
             return []
-        parsers = [parser for parser in PARSERS if parser.markup == self.read]
+        parsers = [parser for parser in self.known if parser.markup == self.read]
         for fits in self._habits():
             parsers = [parser for parser in parsers if fits(parser)] or parsers
         return parsers
@@ -102,6 +107,23 @@ class Evidence:
         if call.pieces <= _LUMPS:
             return "whole"
         return "token" if call.pieces / events > _FINE else "value"
+
+
+def parsers_of(version: str | None) -> tuple[ToolCallParser, ...]:
+    """Give the parsers of a release, as far as they were measured.
+
+    Args:
+        version: What `/version` says, such as `0.33.0`.
+
+    Returns:
+        Those of the newest measured release that is not newer; for one that cannot be told, those
+        of the newest; for one older than all, those of the oldest.
+    """
+    found = re.match(r"(\d+)\.(\d+)", version or "")
+    if found is None:
+        return RELEASES[max(RELEASES)]
+    release = (int(found[1]), int(found[2]))
+    return RELEASES[max((one for one in RELEASES if one <= release), default=min(RELEASES))]
 
 
 def tokens_per_event(answers: Iterable[Answer]) -> float | None:

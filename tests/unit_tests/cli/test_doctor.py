@@ -8,8 +8,10 @@ import pytest
 from langchain_toolstream.cli.doctor.answer import Answer, AnswerReader
 from langchain_toolstream.cli.doctor.findings import Finding, Observations
 from langchain_toolstream.cli.doctor.judge import is_healthy, judge
-from langchain_toolstream.cli.doctor.parsers import MARKUP, PARSERS, find_markup
+from langchain_toolstream.cli.doctor.parser_table import RELEASES
+from langchain_toolstream.cli.doctor.parsers import MARKUP, find_markup, readers
 from langchain_toolstream.cli.doctor.probes import make_probe
+from langchain_toolstream.cli.doctor.which import parsers_of
 from langchain_toolstream.vllm import VLLMModelCard
 from tests.unit_tests.cli.answers import (
     ADD,
@@ -419,8 +421,109 @@ def test_any_answer_gives_a_diagnosis(data: bytes) -> None:
 
 
 def test_every_parser_reads_a_format_that_is_known() -> None:
-    assert {parser.markup for parser in PARSERS} <= MARKUP.keys()
-    assert len({parser.name for parser in PARSERS}) == len(PARSERS)
+    for parsers in RELEASES.values():
+        assert {parser.markup for parser in parsers} <= MARKUP.keys()
+        assert len({parser.name for parser in parsers}) == len(parsers)
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("0.32.0", (0, 32)),
+        ("0.32.1rc2.dev3+g1a2b3c", (0, 32)),
+        ("0.33.0", (0, 33)),
+        ("1.2", max(RELEASES)),
+        ("0.9.1", min(RELEASES)),
+        ("main", max(RELEASES)),
+        (None, max(RELEASES)),
+    ],
+)
+def test_the_parsers_are_those_of_the_servers_release(
+    version: str | None, release: tuple[int, int]
+) -> None:
+    assert parsers_of(version) == RELEASES[release]
+
+
+MUSE = (
+    ' to=multiply<|message|><atem:function_calls>\n<atem:invoke name="multiply">\n'
+    '<atem:parameter name="a">3</atem:parameter>\n</atem:invoke>\n</atem:function_calls><|eot|>'
+)
+
+
+@pytest.mark.parametrize(
+    ("version", "change"),
+    [
+        ("0.33.0", "Start vLLM with --tool-call-parser muse (or muse_glimmer)."),
+        (None, "Start vLLM with --tool-call-parser muse (or muse_glimmer)."),
+    ],
+)
+def test_a_new_format_is_named(version: str | None, change: str) -> None:
+    seen = observed(auto=text(MUSE), long=text("No."), required=SILENT, named=SILENT)
+    seen.version = version
+    finding = diagnose(seen)["auto"]
+    assert (finding.status, finding.change) == ("failed", change)
+    assert "<atem:function_calls>" in finding.found
+
+
+def test_a_format_of_a_newer_release_is_named_with_the_release() -> None:
+    newest = max(RELEASES)
+    alone = [
+        parser.markup
+        for parser in RELEASES[newest]
+        if not readers(parser.markup, RELEASES[min(RELEASES)])
+    ]
+    for markup in alone:
+        seen = observed(auto=raw(SILENT, MARKUP[markup][1]), long=SILENT)
+        seen.answers |= {"required": SILENT, "named": SILENT}
+        assert "which needs vLLM 0.33" in diagnose(seen)["auto"].change
+
+
+def test_a_format_that_nobody_here_knows_is_said_to_be_unknown() -> None:
+    strange = calls(*BOTH, raw='\u27e6multiply a="3"\u27e7')
+    forced = {name: read(chunk(finish_reason="stop")) for name in ("required", "named")}
+    long = calls(("write_file", POEM), raw="\u27e6write_file\u27e7")
+    finding = diagnose(observed(auto=strange, long=long, **forced))["parser"]
+    assert finding.status == "unknown"
+    assert finding.found == """not known: it reads '\\u27e6multiply a="3"\\u27e7'"""
+
+
+ONE_BACKEND = (
+    "Structured output processing only supports one backend per engine. The engine is already "
+    "using 'guidance', but this request resolved to 'xgrammar'. Configure "
+    "`structured_outputs_config.backend` explicitly or use schemas supported by the initialized "
+    "backend."
+)
+
+
+@pytest.mark.parametrize("name", ["required", "named", "no_arguments", "auto", "cut"])
+def test_one_backend_per_engine_is_explained(name: str) -> None:
+    in_stream = {"error": {"message": ONE_BACKEND, "type": "BadRequestError", "code": 400}}
+    answer = read(chunk(role="assistant", content=""), in_stream)
+    check = {"no_arguments": "no arguments", "cut": "truncation"}.get(name, name)
+    finding = diagnose(observed(**{name: answer}))[check]
+    assert finding.status == "failed"
+    assert "one backend per engine" in finding.found
+    assert "The first constrained request since vLLM's start decided" in finding.change
+    assert """--structured-outputs-config '{"backend": "xgrammar"}'""" in finding.change
+
+
+def test_forced_calls_that_were_not_asked_for_are_said_to_be_unknown() -> None:
+    seen = observed()
+    for name in ("required", "named", "no_arguments"):
+        del seen.answers[name]
+    findings = diagnose(seen)
+    assert not {"required", "named", "no arguments"} & findings.keys()
+    assert findings["forced calls"].status == "unknown"
+    assert "--forced" in findings["forced calls"].found
+    assert findings["parser"].found == "looks like hermes"
+
+
+def test_what_is_asked_by_default_constrains_nothing() -> None:
+    for name in ("text", "auto", "long", "cut", "thinking", "markup"):
+        body = make_probe(name, "tiny").body
+        assert body.get("tool_choice", "auto") in ("auto", "none")
+        assert not {"response_format", "structured_outputs", "parallel_tool_calls"} & body.keys()
+        assert not any("strict" in tool["function"] for tool in body.get("tools", ()))
 
 
 @pytest.mark.parametrize(
