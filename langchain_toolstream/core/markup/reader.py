@@ -394,8 +394,10 @@ class MarkupReader:
     def _cut_marker(self, patterns: tuple[Pattern, ...]) -> bool:
         """See whether the text was cut inside a marker, which then is no text."""
         tape = self._tape
+        if not tape.ended:
+            return False
         raw = tape.text[tape.at :]
-        if not (tape.ended and len(raw) >= _TELLING and any(map(str.isalpha, raw))):
+        if not (len(raw) >= _TELLING and any(map(str.isalpha, raw))):
             return False
         cut = [one.template for one in patterns if one.may_become(raw, 0)]
         if not cut or not (is_truncating(tape.reason) or self._inside):
