@@ -9,19 +9,22 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Annotated, Any
 
+import pandas as pd
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from pydantic import BaseModel
 
-from langchain_toolstream import ChatVLLM
+from langchain_toolstream import ChatVLLM, FromArtifact, ToolSet, artifact_tool
 from langchain_toolstream.agents import EagerToolMiddleware
 from tests.integration_tests.scripted_server import serve
 from tests.unit_tests.vllm.wire import body, chunk, part
@@ -283,3 +286,39 @@ def test_chat_openai_runs_the_cut_call(server: Server) -> None:
     """What is to be prevented: langchain-core's sum completes what was cut."""
     done = run(server, [*INVALID["cut call"], SAID], chat_openai, agent_of, stream)
     assert done.ran == [(1, 2)]
+
+
+@artifact_tool
+def frame(n: int) -> pd.DataFrame:
+    """Make a frame."""
+    return pd.DataFrame({"a": range(n)})
+
+
+@artifact_tool
+def total(rows: Annotated[pd.DataFrame, FromArtifact()]) -> int:
+    """Add up."""
+    return int(rows["a"].sum())
+
+
+@pytest.mark.parametrize("of", [ToolNode, ToolSet.node], ids=["ToolNode", "ToolSet.node"])
+def test_a_checkpointer_keeps_any_artifact_by_the_line_of_the_docs(of: Any) -> None:
+    tools = ToolSet([frame, total])
+    graph = StateGraph(MessagesState)
+    graph.add_node("tools", of([*tools]) if of is ToolNode else of(tools))
+    graph.add_edge(START, "tools")
+    serde = JsonPlusSerializer(pickle_fallback=True)
+    app = graph.compile(checkpointer=InMemorySaver(serde=serde))
+    config: Any = {"configurable": {"thread_id": "1"}}
+    for name, args, call_id in (
+        ("frame", {"n": 4}, "call_1"),
+        ("total", {"rows": "artifact:call_1"}, "call_2"),
+    ):
+        call = {"name": name, "args": args, "id": call_id, "type": "tool_call"}
+        app.invoke({"messages": [AIMessage("", tool_calls=[call])]}, config)
+        if of is ToolNode:
+            break  # only a ToolSet keeps artifacts for later calls
+    state = app.get_state(config)
+    kept = [m for m in state[0]["messages"] if isinstance(m, ToolMessage)]
+    assert kept[0].artifact.equals(pd.DataFrame({"a": range(4)}))
+    if of is not ToolNode:
+        assert kept[1].artifact == 6
