@@ -122,6 +122,7 @@ ROWS: dict[str, Row] = {
             chunk(finish_reason="stop", choice=1),
         ),
         calls=[A],
+        n=2,
     ),
     "69 a character in two halves": Row(
         wire=sent(text("\ud83c"), text("\udf89"), head(), *rest('{"city": "\ud83c', '\udf89"}')),

@@ -69,6 +69,7 @@ class Row:
     raises: str = ""  # words of the error; then nothing else counts
     whole: bool = False  # not streamed
     max_tokens: int | None = None
+    n: int | None = None  # choices that the request asks for
 
 
 def sent(*deltas: Any, end: str = "tool_calls", **more: Any) -> bytes:

@@ -62,7 +62,8 @@ class Server:
 
     def model(self, row: Row, pieces: list[bytes]) -> Any:
         self.row, self.pieces = row, pieces
-        limit = {"max_tokens": row.max_tokens} if row.max_tokens else {}
+        asked = {"max_tokens": row.max_tokens, "n": row.n}
+        limit = {name: value for name, value in asked.items() if value}
         return self._llm.bind_tools(SENT, **limit)
 
 
