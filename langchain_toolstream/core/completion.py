@@ -95,61 +95,89 @@ class _Choice:
 class OnlyChoice:
     """Number the one choice that a request asked for as 0, whatever its chunks call it.
 
-    Some servers count something else there: from 1, or the chunks. A choice of its own is told by
-    its role, or by coming after the end of the first.
+    Some servers count something else there: from 1, or the chunks. Others send a second choice that
+    nobody asked for, which has to stay one. Where a new index comes, it is held back until the
+    next ones tell: an index that returns is of a choice, one that only rises is a count.
     """
 
     def __init__(self) -> None:
         """Start before the first chunk."""
         self._first: int | None = None
         self._last = 0
-        self._ended = False
         self._counts = False
+        self._ended = False
         self._others: set[int] = set()
+        self._held: list[Mapping[str, Any]] = []
 
-    def number(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Give the choice of a chunk its number.
+    def feed(self, chunk: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Take the next chunk.
 
         Args:
             chunk: As for `CompletionStream.feed`.
 
         Returns:
-            The chunk, or a copy with another index.
+            The chunks that may be read now, with the numbers of their choices.
 
         Raises:
             IncompleteStreamError: Two choices came, and nothing tells them apart.
         """
         choices = chunk.get("choices")
         if type(choices) is not list or len(choices) != 1 or not is_mapping(choice := choices[0]):
-            return chunk
+            return [chunk]
         index = choice.get("index")
         if type(index) is not int:
-            return chunk
+            return [chunk]
         if self._first is None:
             self._first = self._last = index
-        number = self._number(index, choice)
-        if number == 0 and choice.get("finish_reason"):
-            self._ended = True
-        return chunk if number == index else {**chunk, "choices": [{**choice, "index": number}]}
-
-    def _number(self, index: int, choice: Mapping[str, Any]) -> int:
-        if index == self._last:
-            return 0
+        if index == self._first and not self._counts:
+            return [*self._release(as_other=True), self._only(chunk)]
         delta = choice.get("delta")
-        begins = is_mapping(delta) and bool(delta.get("role"))
-        if begins or self._ended or index in self._others:
+        if index in self._others or self._ended or (is_mapping(delta) and delta.get("role")):
             self._others.add(index)
-            return index or self._last
-        if index > self._last:
-            self._last, self._counts = index, True
-            return 0
-        if self._counts:
+            return [_numbered(chunk, index or self._first)]
+        if index < self._last:
+            if not self._counts:
+                return self._release(as_other=True) + self.feed(chunk)
             msg = (
                 f"Chunks of the choices {self._last} and {index} came in turns, where one choice "
                 "was asked for. No tool call of it is confirmed; ask again."
             )
             raise IncompleteStreamError(msg)
-        return index or self._last
+        self._counts = self._counts or (bool(self._held) and index > self._last)
+        self._last = index
+        if self._counts:
+            return [*self._release(as_other=False), self._only(chunk)]
+        self._held.append(chunk)
+        return []
+
+    def close(self) -> list[Mapping[str, Any]]:
+        """Say that the stream ended.
+
+        Returns:
+            The chunks that were held back.
+        """
+        return self._release(as_other=self._ended)
+
+    def _only(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._ended = self._ended or bool(chunk["choices"][0].get("finish_reason"))
+        return _numbered(chunk, 0)
+
+    def _release(self, *, as_other: bool) -> list[Mapping[str, Any]]:
+        held, self._held = self._held, []
+        if not as_other:
+            return [self._only(chunk) for chunk in held]
+        if held:
+            self._others.add(self._last)
+            self._last = self._first or 0
+        indexes = [chunk["choices"][0]["index"] or self._first or 0 for chunk in held]
+        return list(map(_numbered, held, indexes))
+
+
+def _numbered(chunk: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    (choice,) = chunk["choices"]
+    if choice["index"] == number:
+        return chunk
+    return {**chunk, "choices": [{**choice, "index": number}]}
 
 
 class CompletionStream:

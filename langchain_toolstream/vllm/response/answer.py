@@ -157,12 +157,17 @@ class AnswerReader:
         return self._feed_chunk(_object(body))
 
     def _feed_chunk(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
-        if self._only_choice is not None:
-            chunk = self._only_choice.number(chunk)
-        if self._markup is not None:
-            chunk = self._markup.feed(chunk)
-        self._details.feed(chunk)
-        return self._keep(self._completion.feed(chunk))
+        chunks = [chunk] if self._only_choice is None else self._only_choice.feed(chunk)
+        return self._read(chunks)
+
+    def _read(self, chunks: Iterable[Mapping[str, Any]]) -> list[tuple[int, Event]]:
+        events: list[tuple[int, Event]] = []
+        for chunk in chunks:
+            if self._markup is not None:
+                chunk = self._markup.feed(chunk)  # noqa: PLW2901
+            self._details.feed(chunk)
+            events += self._keep(self._completion.feed(chunk))
+        return events
 
     @property
     def begun(self) -> bool:
@@ -178,8 +183,9 @@ class AnswerReader:
         """
         if self._error is not None:
             raise self._error
+        events = [] if self._only_choice is None else self._read(self._only_choice.close())
         try:
-            events = self._keep(self._completion.close())
+            events += self._keep(self._completion.close())
         except IncompleteStreamError as error:
             if stray := self._stray.strip():
                 raise ServerStreamError(stray.decode(errors="replace")) from error

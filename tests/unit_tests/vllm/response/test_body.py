@@ -273,7 +273,8 @@ def with_indexes(*indexes: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "indexes", [(1, 1, 1, 1), (7, 7, 7, 7), (0, 1, 2, 3), (1, 2, 3, 4), (0, 1, 1, 2), (-1,) * 4]
+    "indexes",
+    [(1, 1, 1, 1), (7, 7, 7, 7), (0, 1, 2, 3), (1, 2, 3, 4), (0, 1, 1, 2), (-1,) * 4, (0, 0, 0, 1)],
 )
 def test_one_choice_is_read_whatever_its_index(indexes: tuple[int, ...]) -> None:
     llm = MockedServer(lambda _: streamed(body(*with_indexes(*indexes)))).llm()
@@ -291,11 +292,23 @@ def test_a_second_choice_that_nobody_asked_for_is_left_out() -> None:
         assert "".join(one.text for one in llm.stream("go")) == "Hello"
 
 
-def test_two_choices_that_nothing_tells_apart_are_no_answer() -> None:
+def test_a_second_choice_without_a_role_is_told_by_its_turns() -> None:
     first, second = with_indexes(0, 0, 0, 0)[1:], with_indexes(1, 1, 1, 1)[1:]
-    in_turns = [one for pair in zip(first, second, strict=True) for one in pair]
-    llm = MockedServer(lambda _: streamed(body(*in_turns))).llm()
+    second[0]["choices"][0]["delta"] = {"content": "Other"}
+    for wire in (
+        [one for pair in zip(first, second, strict=True) for one in pair],
+        [first[0], second[0], second[1], first[1], first[2], second[2]],
+        [*first, *second],
+    ):
+        llm = MockedServer(lambda _, wire=wire: streamed(body(*wire))).llm()
+        assert llm.invoke("go").content == "Hello"
+        assert "".join(one.text for one in llm.stream("go")) == "Hello"
+        both = llm.generate([[HumanMessage("go")]], n=2).generations[0]
+        assert [one.text for one in both] == ["Hello", "Otherlo"]
+
+
+def test_choices_that_nothing_tells_apart_are_no_answer() -> None:
+    indexes = (0, 1, 2, 0)
+    llm = MockedServer(lambda _: streamed(body(*with_indexes(*indexes)))).llm()
     with pytest.raises(VLLMIncompleteStreamError, match="came in turns"):
         llm.invoke("go")
-    both = llm.generate([[HumanMessage("go")]], n=2).generations[0]
-    assert [one.text for one in both] == ["Hello", "Hello"]
