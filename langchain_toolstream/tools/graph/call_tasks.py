@@ -188,10 +188,11 @@ def _submitting(submit: Callable[..., Any]) -> Iterator[None]:
     waits for a task that waits for the node's place waits for ever. ToolNode has counted the call.
     """
     config = get_config()
-    start: Any = config["configurable"][_CALL]
+    configurable = config.get("configurable", {})
+    start: Any = configurable[_CALL]
     if isinstance(start, partial) and "submit" in start.keywords:
         start = partial(start, submit=lambda: submit)
-    configurable = {**config["configurable"], _CALL: start}
+    configurable = {**configurable, _CALL: start}
     token = var_child_runnable_config.set({**config, "configurable": configurable})
     try:
         yield
