@@ -4,7 +4,7 @@ No endpoint of vLLM names the parser it runs, so it is told by what it does: `pa
 what that is, release by release, and `docs/wire.md` has the rules that follow.
 
 The formats are told here by less than `core.markup` wants of a call: also from half of one, from
-what a parser left of it, and those that only the server can read. A test holds the two together.
+what a parser left of it, and those that only the server can read.
 """
 
 import re

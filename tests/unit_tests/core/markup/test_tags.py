@@ -1,4 +1,4 @@
-"""The structural tag of a format, as JSON; a real xgrammar takes each of them."""
+"""The structural tag of a format, as JSON."""
 
 import json
 from typing import Any
