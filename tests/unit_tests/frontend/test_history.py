@@ -8,7 +8,6 @@ from ag_ui.core import RunAgentInput
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -26,6 +25,7 @@ from langchain_toolstream import (
     read_history,
     resume_command,
 )
+from tests.unit_tests.frontend.approval import MODES, REFUSED, gate
 from tests.unit_tests.frontend.test_agents import CONFIG, FINAL, GO, TWO, add, model
 
 IMAGE = {"type": "image", "base64": "aGk=", "mime_type": "image/png"}
@@ -137,11 +137,12 @@ class TestRoundTrip:
         assert "1234" not in str(ag_ui_messages(said))
 
 
-@pytest.mark.parametrize("mode", ["batched", "per_call"])
+@pytest.mark.parametrize("mode", MODES)
 async def test_an_open_question_outlives_a_reload(mode: str) -> None:
-    options: Any = {} if mode == "batched" else {"interrupt_mode": mode}
-    gate = HumanInTheLoopMiddleware(interrupt_on={"add": True}, **options)
-    agent = create_agent(model(TWO, FINAL), [add], middleware=[gate], checkpointer=InMemorySaver())
+    asking = gate(mode)
+    agent = create_agent(
+        model(TWO, FINAL), [add], middleware=[asking], checkpointer=InMemorySaver()
+    )
     await agent.ainvoke(GO, CONFIG)
     state = await agent.aget_state(CONFIG)
     messages = state.values["messages"]
@@ -161,7 +162,7 @@ async def test_an_open_question_outlives_a_reload(mode: str) -> None:
     assert done["messages"][-1].text == "Done."
     parts = ai_sdk_messages(done["messages"], client=6)[-1]["parts"]
     states = {part["toolCallId"]: part["state"] for part in parts if "toolCallId" in part}
-    assert states == {"c1": "output-available", "c2": "output-denied"}
+    assert states == {"c1": "output-available", "c2": REFUSED}
 
 
 def part(**said: Any) -> dict[str, Any]:
