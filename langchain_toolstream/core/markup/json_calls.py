@@ -18,6 +18,7 @@ def call_object(tape: Tape) -> Steps:
     held: list[str] = []  # arguments that came before the name
     length, last = 0, ""
     seen = done = False
+    other = False  # a member that may be the arguments, under a name that we do not know
 
     def hold(text: str) -> None:
         nonlocal length
@@ -56,6 +57,7 @@ def call_object(tape: Tape) -> Steps:
             elif key in NAME or key in ARGUMENTS:
                 tape.broken("a text as name, and arguments once")
             else:
+                other = other or tape.text[tape.at] in "{["
                 yield from tape.json(_ignore)
             yield from tape.space()
             if tape.text[tape.at] == "}":
@@ -69,6 +71,8 @@ def call_object(tape: Tape) -> Steps:
         tape.at += 1
         if name is None:
             tape.broken("a name before this")
+        if other and not seen:
+            tape.broken(f"a member {ARGUMENTS[0]!r}")
 
 
 def named_object(tape: Tape) -> Steps:

@@ -119,15 +119,19 @@ def finder(heads: Iterable[str]) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=256)
-def closing(template: str, *, newline: bool = False) -> re.Pattern[str]:
+def closing(
+    template: str, *, newline: bool = False, openers: tuple[str, ...] = ()
+) -> re.Pattern[str]:
     """Find where a value ends.
 
     Args:
         template: The closing tag: a literal, in which `~` is optional white space.
         newline: Whether a line end before the tag belongs to it.
+        openers: How tags begin that open another such value.
 
     Returns:
-        An expression to search with, as `finder` makes it.
+        An expression to search with, as `finder` makes it. Its group `opener` says that an opener
+        may stand there.
     """
     parts = [part for part in _split(template) if part]
     whole = before = r"\n?" if newline else ""
@@ -143,4 +147,10 @@ def closing(template: str, *, newline: bool = False) -> re.Pattern[str]:
             here = re.escape(part)
         whole += here
         before += here
-    return re.compile(f"(?P<whole>{whole})" + rf"|(?:{'|'.join(beginnings)})\Z")
+    heads = "|".join(map(re.escape, openers))
+    beginnings += [re.escape(one[:n]) for one in openers for n in range(len(one) - 1, 0, -1)]
+    return re.compile(
+        f"(?P<whole>{whole})"
+        + (f"|(?P<opener>{heads})" if heads else "")
+        + rf"|(?:{'|'.join(beginnings)})\Z"
+    )

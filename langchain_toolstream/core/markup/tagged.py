@@ -1,6 +1,7 @@
 """Machines for parameters in tags, and for keys and values in turns.
 
-A value is the text between its tags, and only its own closing tag ends it.
+A value is the text between its tags, and only its own closing tag ends it. Where the tag of another
+value stands inside, its closing tag may be missing: such a call is invalid.
 """
 
 import re
@@ -16,7 +17,10 @@ from langchain_toolstream.core.markup.values import ANY, STRING, Types, value
 
 TypesOf = Callable[[str], Types]
 
+_NEWLINE, _CDATA = pattern("\n"), pattern("<![CDATA[")
+
 _attributes = re.compile(r'(\w+)="([^"]*)"').findall
+_are_attributes = re.compile(r'(?:\s*\w+="[^"]*"(?=\s|$))+\s*').fullmatch
 _SAID: dict[str, frozenset[str]] = {
     "string": STRING,
     "number": frozenset(("number", "integer")),
@@ -48,12 +52,18 @@ class Tags:
     newline: bool = False
     cdata: bool = False
 
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """What opens a value: the last tag of each spelling."""
+        return tuple(dict.fromkeys(one.rpartition("~")[2] for one in self.parameter))
+
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     name: tuple[Pattern, ...]
     steps: tuple[Pattern, ...]  # the end, or a parameter
     value_end: Any
+    openers: tuple[Pattern, ...]
     newline: bool
     cdata_end: Any
 
@@ -63,12 +73,17 @@ def _compiled(tags: Tags, suffix: str) -> _Compiled:
     def spelled(template: str) -> str:
         return template.replace("{suffix}", suffix)
 
+    openers = tuple(pattern(spelled(one)) for one in tags.openers)
+    heads = tuple(one.head for one in openers)
     return _Compiled(
         name=tuple(pattern(spelled(one)) for one in tags.name),
         steps=tuple(pattern(spelled(one)) for one in (tags.end, *tags.parameter)),
-        value_end=closing(spelled(tags.value_end), newline=tags.newline),
+        value_end=closing(spelled(tags.value_end), newline=tags.newline, openers=heads),
+        openers=openers,
         newline=tags.newline,
-        cdata_end=closing(f"]]>~{tags.value_end}") if tags.cdata else None,
+        cdata_end=(
+            closing(f"]]>~{tags.value_end}", openers=(_CDATA.head,)) if tags.cdata else None
+        ),
     )
 
 
@@ -83,7 +98,7 @@ def tagged_call(tape: Tape, types_of: TypesOf, tags: Tags, suffix: str = "") -> 
     """
     compiled = _compiled(tags, suffix)
     _, found = yield from tape.expect(compiled.name, "the tool's name")
-    name = _tool_name(found)
+    name = _tool_name(tape, found)
     tape.begin(name)
     tape.arguments("{")
     types = types_of(name)
@@ -94,29 +109,34 @@ def tagged_call(tape: Tape, types_of: TypesOf, tags: Tags, suffix: str = "") -> 
         if step is compiled.steps[0]:
             tape.end("}")
             return
-        key, said = _parameter(found)
+        key, said = _parameter(tape, found)
         tape.arguments(("" if first else ", ") + escaped(key) + ": ")
         first = False
         yield from _value(tape, compiled, said or types.at((key,)))
 
 
 def _value(tape: Tape, compiled: _Compiled, types: frozenset[str]) -> Steps:
-    close = compiled.value_end
+    close, openers = compiled.value_end, compiled.openers
     if compiled.newline:
         yield from tape.look((_NEWLINE,))
     elif compiled.cdata_end is not None and (yield from tape.look((_CDATA,))) is not None:
-        close = compiled.cdata_end
-    yield from value(tape, types, close)
+        close, openers = compiled.cdata_end, (_CDATA,)
+    yield from value(tape, types, close, openers)
 
 
-_NEWLINE, _CDATA = pattern("\n"), pattern("<![CDATA[")
+def _attribute(tape: Tape, attributes: str, name: str) -> tuple[str, str]:
+    """Find an attribute that has to be there, and the `type` beside it."""
+    said = dict(_attributes(attributes))
+    if not _are_attributes(attributes) or not said.get(name):
+        tape.broken(f"{name}=... in {attributes[:80]!r}")
+    return said[name], said.get("type", "")
 
 
-def _tool_name(found: re.Match[str]) -> str:
+def _tool_name(tape: Tape, found: re.Match[str]) -> str:
     fields = found.groupdict()
     name = fields.get("name") or fields.get("word")
     if name is None:
-        name = dict(_attributes(fields["attributes"])).get("tool", "")
+        name, _ = _attribute(tape, fields["attributes"], "tool")
     name = name.strip()
     half = len(name) // 2
     if len(name) % 2 and name[half] == "." and name[:half] == name[half + 1 :]:
@@ -124,12 +144,12 @@ def _tool_name(found: re.Match[str]) -> str:
     return name
 
 
-def _parameter(found: re.Match[str]) -> tuple[str, frozenset[str] | None]:
+def _parameter(tape: Tape, found: re.Match[str]) -> tuple[str, frozenset[str] | None]:
     """The name of a parameter, and its types where the text says them."""
     fields = found.groupdict()
     if (attributes := fields.get("attributes")) is not None:
-        said = dict(_attributes(attributes))
-        return said.get("key", ""), _SAID.get(said.get("type", ""))
+        key, said = _attribute(tape, attributes, "key")
+        return key, _SAID.get(said)
     key, kind = fields["key"].strip(), fields.get("type")
     if kind == "true":  # string="true"
         return key, STRING

@@ -145,13 +145,22 @@ class Tape:
             say(piece)
             yield from self.more()
 
-    def until(self, close: Any, say: Callable[[str], None], *, take: bool = True) -> Steps:
+    def until(
+        self,
+        close: Any,
+        say: Callable[[str], None],
+        *,
+        take: bool = True,
+        openers: tuple[Pattern, ...] = (),
+    ) -> Steps:
         """Pass text on up to what closes it.
 
         Args:
             close: The expression that finds it, from `patterns.closing` or `patterns.finder`.
             say: Where the text goes.
             take: Whether to take what closes it.
+            openers: Tags that open another such text, and may not stand inside: either they are
+                text, or what closes this one is missing, and nothing tells which.
         """
         while True:
             text = self.text
@@ -165,6 +174,13 @@ class Tape:
                     self.at = found.end() if take else found.start()
                     return
                 self.at = found.start()
+                if openers and found["opener"] is not None:
+                    if (opener := (yield from self.look(openers))) is not None:
+                        self.at -= len(opener[1]["taken"])
+                        self.broken(f"the end of a value before {opener[1]['taken'][:80]!r}")
+                    say(self.text[self.at : self.at + 1])
+                    self.at += 1
+                    continue
             if self.ended:
                 say(text[self.at :])
                 self.at = len(text)

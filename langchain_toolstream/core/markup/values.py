@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from langchain_toolstream.core.errors import JSONPath
 from langchain_toolstream.core.markup.json_text import JSONText
+from langchain_toolstream.core.markup.patterns import Pattern
 from langchain_toolstream.core.markup.tape import Steps, Tape, escaped, too_long
 
 ANY: Final = frozenset(("string", "number", "integer", "boolean", "null", "object", "array"))
@@ -104,21 +105,24 @@ def as_json(text: str, types: frozenset[str]) -> str:
     return escaped(text)
 
 
-def value(tape: Tape, types: frozenset[str], close: Any) -> Steps:
+def value(
+    tape: Tape, types: frozenset[str], close: Any, openers: tuple[Pattern, ...] = ()
+) -> Steps:
     """Read a value up to its closing tag, and write it as JSON.
 
     Args:
         tape: What is read.
         types: What the value may be.
         close: The expression that finds its end.
+        openers: Tags that may not stand in it, as for `Tape.until`.
     """
     if types == STRING:
         tape.arguments('"')
-        yield from tape.until(close, tape.string)
+        yield from tape.until(close, tape.string, openers=openers)
         tape.arguments('"')
         return
     reading = _Undecided(tape, types)
-    yield from tape.until(close, reading.feed)
+    yield from tape.until(close, reading.feed, openers=openers)
     reading.close()
 
 

@@ -1,6 +1,7 @@
 """Markup that is malformed, endless or strange: never a wrong call, never another exception."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 
@@ -117,6 +118,47 @@ INVALID = {
         "<tool_call>\n<function=note>\n</tool_call>\n</function>\n</tool_call>",
     ),
     "a parameter without an end": ("qwen3_coder", QWEN.format("<parameter=text>\na\n")),
+    "a parameter's tag in a value": (
+        "qwen3_coder",
+        QWEN.format("<parameter=text>\nWrite <parameter=x> there.\n</parameter>\n"),
+    ),
+    "a parameter's tag twice": (
+        "qwen3_coder",
+        QWEN.format("<parameter=text>\n<parameter=text>\na\n</parameter>\n"),
+    ),
+    "a value's tag in a value": (
+        "glm47",
+        (
+            "<tool_call>note<arg_key>text</arg_key><arg_value>a<arg_key>maybe<arg_value>b</arg_value>"
+            "</tool_call>"
+        ),
+    ),
+    "a CDATA section without an end": (
+        "minicpm5",
+        (
+            '<function name="note"><param name="text"><![CDATA[a</param>'
+            '<param name="maybe"><![CDATA[b]]></param></function>'
+        ),
+    ),
+    "a parameter without a key": (
+        "kimi_k3",
+        (
+            '<|open|>tools<|sep|><|open|>call tool="note" index="1"<|sep|>'
+            '<|open|>argument type="string"<|sep|>a<|close|>argument<|sep|><|close|>call<|sep|>'
+        ),
+    ),
+    "an attribute without a quote": (
+        "kimi_k3",
+        (
+            '<|open|>tools<|sep|><|open|>call tool="note" index="1"<|sep|>'
+            '<|open|>argument key="text type="string"<|sep|>a<|close|>argument<|sep|>'
+            "<|close|>call<|sep|>"
+        ),
+    ),
+    "arguments under a name of their own": (
+        "hermes",
+        '<tool_call>{"name": "note", "argument": {"text": "a"}}</tool_call>',
+    ),
     "a name with a quote": ("minimax_m2", '<minimax:tool_call><invoke name="a"b">\n</invoke>\n'),
     "a positional argument": ("lfm2", "<|tool_call_start|>[note('a')]<|tool_call_end|>"),
     "an expression": ("lfm2", "<|tool_call_start|>[note(text='a' + 'b')]<|tool_call_end|>"),
@@ -149,6 +191,55 @@ def test_a_call_that_is_written_wrongly_is_invalid(case: str) -> None:
     assert whole.invalid
     assert all(one.error for one in whole.invalid)
     assert read(name, text, TOOLS).key == whole.key
+
+
+STRING = {"type": "string"}
+NUMBER = {"type": "integer"}
+PAIR = tool_schemas(
+    [
+        {
+            "type": "function",
+            "function": {
+                "name": name,
+                "description": name,
+                "parameters": {"type": "object", "properties": properties},
+            },
+        }
+        for name, properties in (
+            ("note", {"number": NUMBER, "text": STRING, "title": STRING, "count": NUMBER}),
+            ("other", {"first": STRING, "second": STRING}),
+        )
+    ]
+)
+WRITTEN: list[tuple[str, dict[str, object]]] = [
+    ("note", {"number": 7, "text": "alpha", "title": "beta", "count": 9}),
+    ("other", {"first": "gamma", "second": "delta"}),
+    ("note", {"text": "zeta"}),
+]
+_WORDS = re.compile(r"\s+|number|text|title|count|first|second|alpha|beta|gamma|delta|zeta|[79]")
+_pieces = re.compile(r"(<[^<>]*>|\s+|alpha|beta|gamma|delta|zeta|[\"'{}\[\](),:=])").split
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_call_that_lacks_a_piece_of_its_markup_never_runs_with_other_arguments(name: str) -> None:
+    text = WRITERS[name](WRITTEN)
+    assert [(one.name, one.args) for one in read(name, [text], PAIR).good] == WRITTEN
+    pieces = [piece for piece in _pieces(text) if piece]
+    for at, piece in enumerate(pieces):
+        if _WORDS.fullmatch(piece):
+            continue
+        lacking = "".join(pieces[:at] + pieces[at + 1 :])
+        for call in read(name, [lacking], PAIR).good:
+            assert (call.name, call.args) in WRITTEN, lacking
+
+
+def test_what_only_looks_like_a_parameters_tag_is_text() -> None:
+    text = "if a <parameter=5 or </param or <parameter name='x'>"
+    assert qwen("text", text).good[0].args == {"text": text}
+    xml = '<parameter name="timeout" value="30"/>'
+    call = f'<minimax:tool_call><invoke name="note"><parameter name="text">{xml}</parameter>'
+    for pieces in ([call + "</invoke>"], call + "</invoke>"):
+        assert read("minimax_m2", pieces, TOOLS).good[0].args == {"text": xml}
 
 
 def test_a_call_behind_one_that_is_written_wrongly_is_read() -> None:
