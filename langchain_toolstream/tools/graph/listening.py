@@ -138,7 +138,7 @@ class Listener(BaseCallbackHandler):
         del token, kwargs
         message = self._messages.get(run_id)
         if message is not None and isinstance(chunk, ChatGenerationChunk):
-            self._handle(message, message.feed(chunk.message, by="chunks"), run_id)
+            self._handle(message, message.feed(_told_of_its_end(chunk), by="chunks"), run_id)
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Read an event of the v3 protocol, which models are run by where a reader wants that."""
@@ -188,6 +188,17 @@ class Listener(BaseCallbackHandler):
         args = {key: value for key, value in call["args"].items() if key not in tool.injected}
         if self._schemas[name].validate(args) is None:
             self._early.start(call, tool, written_by=run_id)
+
+
+def _told_of_its_end(chunk: ChatGenerationChunk) -> BaseMessage:
+    """The chunk's message with what its generation says, such as the finish reason.
+
+    langchain-core puts that into the message, but not yet where a model itself reports its chunks.
+    """
+    message, info = chunk.message, chunk.generation_info
+    if not info or info.keys() <= message.response_metadata.keys():
+        return message
+    return message.model_copy(update={"response_metadata": {**info, **message.response_metadata}})
 
 
 class StreamingListener(Listener):
