@@ -18,7 +18,7 @@ from langchain_core.output_parsers.openai_tools import make_invalid_tool_call
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
-from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.call import ToolSpec
 from langchain_toolstream.core.errors import JSONStreamError
 from langchain_toolstream.core.json import JSONStream
 from langchain_toolstream.parsers.base import MessageParser

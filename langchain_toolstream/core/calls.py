@@ -1,11 +1,11 @@
-"""When a call is a call: the rules, and the only place where they are decided.
+"""When a call is a call: the rules. They are decided here, and the first in `core.identity`.
 
 A server streams tool calls as fragments, `{"index", "id", "function": {"name", "arguments"}}`, and
 vLLM's forty tool-call parsers, older releases and other servers disagree about every part of that.
 `ToolCallAssembler` folds the fragments of one message into calls, and `core.completion` reads whole
 response chunks and keeps one assembler for each choice.
 
-A call goes through these states, and no other module may second-guess them:
+A call goes through these states, and no module outside `core` may second-guess them:
 
 ```text
 open ──root object closes──> closed ──message ends, nothing against it──> confirmed
@@ -15,28 +15,9 @@ open ──root object closes──> closed ──message ends, nothing against 
                     └──────────────┴──> invalid
 ```
 
-1. **Which call.** By (choice, index), the index in any spelling of a whole number. The first
-   non-empty id and name win, equal repeats mean nothing, and another name that is not under the
-   call's own id makes the call invalid. A new id on a known index opens a new call. A new index is
-   that of the call whose id stands beside it, else that of the only open call that has none.
-   No index: by id, else the *only* open call, else, if none is open and there is no name either,
-   the call written last, else a new one. A call is open while its object is not closed; one whose
-   tool has no parameters does not count. A call gets an id from us when its name is known and one
-   more fragment has come without one, or when another call of the message has the same.
-
-   **Doubt** is not a guess. Where two readings are left, neither runs:
-   - A piece without index and id, while several calls are open, makes all of them invalid; so does
-     one whose index says one open call and whose id another, or whose id two open calls share. Its
-     place in the list tells nothing: one list may hold several entries of one call.
-   - Arguments that found no named call make invalid every call without arguments (but for tools
-     without parameters), every call whose arguments began before its name, and every call that was
-     open when they began: a piece of it may be missing. Text that contradicts a closed call makes
-     every call invalid of which no arguments came at all (but for tools without parameters).
-   - A call without arguments (but for tools without parameters) whose index went on under another
-     id is invalid, and so is the call that took the index, unless arguments came with its name.
-   - Of one id, name and arguments at several indexes the first stands; each repetition is invalid.
-     Where only one of two calls with the same id and name has arguments, the other is invalid.
-
+1. **Which call.** Which call a fragment belongs to, and when that cannot be told: `core.identity`.
+   Where two readings are left, neither runs. A call gets an id from us when its name is known and
+   one more fragment has come without one, or when another call of the message has the same.
 2. **Every entry counts.** One list may hold several entries of one call, of several calls, in any
    order. `null`, `""` and a missing key are the same at every level.
 3. **JSON.** Strict (`core.json`). No arguments at all (`""`, `null`, blank) mean `{}`. Arguments
@@ -75,9 +56,10 @@ open ──root object closes──> closed ──message ends, nothing against 
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from langchain_toolstream.core.arguments import BLANK, Arguments
+from langchain_toolstream.core.arguments import BLANK
+from langchain_toolstream.core.call import Call, ToolSpec
 from langchain_toolstream.core.deltas import (
     arguments_text,
     fragments_of,
@@ -85,7 +67,7 @@ from langchain_toolstream.core.deltas import (
     text_of,
     whole_number,
 )
-from langchain_toolstream.core.errors import JSONLimitError, JSONStreamError, quoted
+from langchain_toolstream.core.errors import JSONStreamError, quoted
 from langchain_toolstream.core.events import (
     ArgumentDelta,
     ArgumentEvents,
@@ -98,11 +80,9 @@ from langchain_toolstream.core.events import (
     ToolCallReady,
     ToolCallStart,
 )
+from langchain_toolstream.core.identity import CallTable, Doubts
 from langchain_toolstream.core.json import MAX_LENGTH, JSONEvent, JSONStream
 from langchain_toolstream.core.strings import has_surrogate
-
-MAX_CALLS = 128
-"""Calls of one message. OpenAI allows 128 tools; a stream that opens more calls is looping."""
 
 _TRUNCATING = (
     "length", "abort", "repetition", "content_filter", "error",
@@ -114,16 +94,6 @@ _TRUNCATING = (
 # a sum of chunks joins the reasons of several ("lengthlength").
 
 _FRAGMENTS_BEFORE_AN_ID_IS_MADE = 2
-
-_STRAY = (
-    "The server sent arguments that belong to no named call, and they may be this call's, so what "
-    "its arguments are cannot be told."
-)
-_LEFT = (
-    "An index went on under another id before arguments came, so which of two calls they belong "
-    "to cannot be told; this is one of them."
-)
-_REPEATED = "The server sent a call with this id and name before, under another index."
 
 
 def is_truncating(finish_reason: str | None) -> bool:
@@ -157,94 +127,6 @@ def does_not_fit(problem: str) -> str:
         problem: What does not fit, and where.
     """
     return f"The arguments do not fit the tool: {problem}."
-
-
-class ToolSpec(Protocol):
-    """What the rules ask of a bound tool."""
-
-    @property
-    def read_only(self) -> bool:
-        """Whether running it for nothing does no harm."""
-        ...
-
-    @property
-    def takes_arguments(self) -> bool:
-        """Whether it has any parameters that the model may fill in."""
-        ...
-
-    @property
-    def streamed(self) -> tuple[str, frozenset[str]] | None:
-        """The argument that the tool reads while it is written, and the names of all others."""
-        ...
-
-    def validate(self, args: dict[str, Any]) -> str | None:
-        """Say why the arguments do not fit, with the path, or nothing when they do."""
-        ...
-
-
-class _Call:
-    """One call while it is written."""
-
-    __slots__ = (
-        "args", "arguments", "beside", "came_whole", "double_encoded", "error", "fields",
-        "finished", "fragments", "held", "id", "index", "left_to", "name", "no_parameters",
-        "provisional", "ready", "reported_invalid", "spec", "told", "undelivered", "wire_id",
-        "wire_index",
-    )  # fmt: skip
-
-    def __init__(self, index: int, *, events: bool) -> None:
-        self.index = index
-        self.wire_index: int | None = None
-        self.wire_id: str | None = None
-        self.fragments = 0
-        self.id = ""  # set when it is announced
-        self.name = ""
-        self.spec: ToolSpec | None = None
-        self.no_parameters = False  # so none have to come
-        self.came_whole = False  # whether its name and its first arguments came together
-        self.beside: list[_Call] | None = None  # if its arguments began before its name: what was
-        self.left_to: _Call | None = None  # which took its index               open at that time
-        self.arguments = Arguments(events=events)
-        self.held = False  # its text, as long as it may be a repetition
-        self.undelivered: list[str] = []  # what readers have not been given yet
-        self.fields: list[JSONEvent] = []  # likewise
-        self.args: dict[str, Any] | None = None  # set when closed
-        self.double_encoded = False
-        self.error: str | None = None
-        self.ready = False
-        self.provisional = False
-        self.finished = False
-        self.reported_invalid = False  # by another reader, perhaps without a reason
-        self.told = False  # the error is another reader's
-
-    @property
-    def waits(self) -> bool:
-        """Whether its arguments have to come, or to go on."""
-        return not (self.arguments.json.closed or self.no_parameters)
-
-    @property
-    def is_stray(self) -> bool:
-        """Whether it is arguments that may belong to another call."""
-        return self.beside is not None and (not self.name or self.error is not None)
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether it has no arguments, though its tool has parameters."""
-        begun = self.arguments.json.value is not None and self.args is None
-        return not (begun or self.args or self.no_parameters)
-
-    @property
-    def streamed(self) -> str | None:
-        """The argument that its tool reads while it is written."""
-        return self.spec.streamed[0] if self.spec is not None and self.spec.streamed else None
-
-    def read(self, text: str) -> list[JSONEvent]:
-        """Take the next piece of the arguments, up to the end of the root value."""
-        found = self.arguments.read(text)
-        if error := self.arguments.json.error:
-            kind = "too large" if isinstance(error, JSONLimitError) else "not JSON"
-            self.error = f"The arguments are {kind}: {error}."
-        return found
 
 
 class ToolCallAssembler:
@@ -294,18 +176,16 @@ class ToolCallAssembler:
         self._growth = growth
         self._passed = passed
         self._provisional = provisional
-        self._streaming: list[_Call] = []  # what may become provisional
+        self._reads_fields = self._fields or provisional
+        self._streaming: list[Call] = []  # what may become provisional
         self._no_parameters = no_parameters
         self._run_id = run_id
-        self._calls: list[_Call] = []
-        self._by_index: dict[int, _Call] = {}
-        self._by_wire_id: dict[str, list[_Call]] = {}
-        self._by_id: dict[str, _Call] = {}
+        self._table = CallTable()
+        self._calls = self._table.calls
+        self._by_id: dict[str, Call] = {}
         self._next_start = 0
         self._next_ready = 0
-        self._last_written: _Call | None = None
         self._cut_by: str | None = None
-        self._has_stray_text = False  # whether a closed call was contradicted
         self._closed = False
 
     def feed(
@@ -340,8 +220,7 @@ class ToolCallAssembler:
         elif call.error is None and not (finish_reason or rejected):
             return events
         for call_id, reason in (rejected or {}).items():
-            known = self._by_wire_id.get(call_id)
-            if call := self._by_id.get(call_id) or (known[0] if known else None):
+            if call := self._by_id.get(call_id) or self._table.with_wire_id(call_id):
                 self._refuse(call, str(reason), events, told=True)
         if is_truncating(finish_reason):
             self._cut_by = finish_reason
@@ -370,14 +249,14 @@ class ToolCallAssembler:
         self._closed = True
         for call in self._calls:
             self._end(call, events)
-        self._resolve_doubts(events)
+        self._doubt(self._table.last_doubts(), events)
         for call in self._calls:
             if call.arguments.json.value is None:  # the others are judged already
                 self._judge(call)
         if is_truncating(finish_reason):
             self._cut_by = finish_reason
         if self._cut_by is not None and self._calls:
-            for call in {self._calls[-1], self._last_written or self._calls[-1]}:
+            for call in {self._calls[-1], self._table.last_written or self._calls[-1]}:
                 if not call.told:
                     _blame_truncation(call, self._cut_by)
         for call in self._calls:
@@ -419,14 +298,14 @@ class ToolCallAssembler:
         """
         return self._by_id[call_id].arguments.json
 
-    def _go_on(self, fragment: Any, events: list[CallEvent]) -> _Call | None:
+    def _go_on(self, fragment: Any, events: list[CallEvent]) -> Call | None:
         """Read what most fragments are: more of the arguments that were written last.
 
         It says nothing else of its call, and without a closing brace it cannot finish the
         arguments, so what `_fold` does comes down to this. Returns the call; `None` for any other
         fragment, of which nothing has been read.
         """
-        call = self._last_written
+        call = self._table.last_written
         if call is None or type(fragment) is not dict or self._streaming:
             return None
         index = fragment.get("index")
@@ -434,7 +313,7 @@ class ToolCallAssembler:
         inner = fragment if function is None else function
         if (
             type(index) is not int
-            or self._by_index.get(index) is not call
+            or self._table.by_index.get(index) is not call
             or type(inner) is not dict
             or inner.get("name")
             or fragment.get("id")
@@ -460,8 +339,6 @@ class ToolCallAssembler:
         self._tell(call, text if self._text else "", found if self._fields else [], events)
         return call
 
-    # Which call a fragment belongs to: rule 1.
-
     def _fold(self, fragment: Mapping[str, Any], events: list[CallEvent]) -> None:
         function = fragment.get("function")
         inner = function if is_mapping(function) else fragment
@@ -475,36 +352,20 @@ class ToolCallAssembler:
             text = arguments_text(inner.get("arguments", inner.get("args")))
         except (TypeError, ValueError, RecursionError) as error:
             problem = f"The arguments cannot be written as JSON: {error}."
-        call = self._find(index, wire_id, name, text, events)
+        call = self._table.take(index, wire_id, name, text, events=self._reads_fields)
+        self._doubt(self._table.new_doubts(), events)
         if call is None:
-            if len(self._calls) > MAX_CALLS:
-                return
-            call = self._open()
-            if index in self._by_index:
-                self._by_index[index].left_to = call
-        if name and call.name and name != call.name and not (wire_id and wire_id == call.wire_id):
-            reason = f"The call was begun as {quoted(call.name)} and went on as {quoted(name)}."
-            self._refuse(call, reason, events)
-        call.fragments += 1
-        if index is not None and (call.wire_index is None or index not in self._by_index):
-            call.wire_index = index if call.wire_index is None else call.wire_index
-            self._by_index[index] = call
-        if wire_id and call.wire_id is None:
-            call.wire_id = wire_id
-            self._by_wire_id.setdefault(wire_id, []).append(call)
+            return
         if name and not call.name:
             self._name(call, name)
         if call.fragments == 1 and call.wire_id is not None:
-            same = self._by_wire_id[call.wire_id]
-            call.held = any(other.name == call.name for other in same if other is not call)
+            call.held = self._table.may_repeat(call)
         self._start(events)
         if problem:
             self._refuse(call, problem, events)
         call.came_whole = call.came_whole or bool(name and text)
         if text:
-            self._last_written = call
-            if not call.name and call.beside is None and text.strip(BLANK):
-                call.beside = [other for other in self._waiting() if other is not call]
+            self._table.note_arguments(call, text)
         if text and (text := call.arguments.halves.join(text)):
             self._read(call, text, events)
         if fragment.get("type") == "invalid_tool_call":
@@ -512,11 +373,11 @@ class ToolCallAssembler:
                 self._refuse(call, reason, events, told=True)
             call.reported_invalid = True
         if call.held and call.args is not None:
-            self._check_repetition(call, events)
+            self._doubt(self._table.repetitions(call), events)
             call.held = call.error is not None
         self._deliver(call, events)
 
-    def _name(self, call: _Call, name: str) -> None:
+    def _name(self, call: Call, name: str) -> None:
         call.name = name
         spec = call.spec = self._tools.get(name) if self._tools is not None else None
         call.no_parameters = name in self._no_parameters or not (
@@ -527,132 +388,7 @@ class ToolCallAssembler:
         if call.arguments.json.closed:
             self._close_root(call)
 
-    def _find(
-        self, index: int | None, wire_id: str, name: str, text: str, events: list[CallEvent]
-    ) -> _Call | None:
-        known = self._by_wire_id.get(wire_id, [])
-        if index is None:
-            if wire_id:
-                return self._find_by_id(known, name, text, events)
-            return self._find_by_nothing(name, text, events)
-        call = self._by_index.get(index)
-        if call is None:
-            return self._find_by_new_index(known, wire_id, name)
-        if not wire_id or call.wire_id == wire_id:
-            return call
-        if same := [other for other in known if other.wire_index == index]:
-            return same[-1]
-        if known:
-            if name or len(known) > 1:
-                return None
-            if not call.arguments.json.closed and not known[0].arguments.json.closed:
-                self._doubt([call, known[0]], events)
-            return known[0] if call.arguments.json.closed else call
-        if call.wire_id is None and name in ("", call.name or name):
-            return call
-        return None
-
-    def _find_by_new_index(self, known: list[_Call], wire_id: str, name: str) -> _Call | None:
-        if known:
-            call = next((other for other in known if other.wire_index is None), None)
-            if call is None and len(known) == 1 and not name and known[0].waits:
-                return known[0]
-            return call
-        # A call without an index takes this one, if no other can be meant.
-        waiting = self._waiting()
-        if len(waiting) == 1 and waiting[0].wire_index is None and waiting[0].name:
-            (call,) = waiting
-            if name in ("", call.name) and not (wire_id and call.wire_id):
-                return call
-        return None
-
-    def _find_by_id(
-        self, known: list[_Call], name: str, text: str, events: list[CallEvent]
-    ) -> _Call | None:
-        if known := [call for call in known if name in ("", call.name or name)]:
-            waiting = [call for call in known if call.waits]
-            if len(waiting) > 1 and text:
-                self._doubt(waiting, events)
-            return (waiting or known)[-1]
-        waiting = self._waiting()
-        if len(waiting) != 1 or waiting[0].wire_id is not None:
-            return None
-        return waiting[0] if name in ("", waiting[0].name or name) else None
-
-    def _find_by_nothing(self, name: str, text: str, events: list[CallEvent]) -> _Call | None:
-        waiting = self._waiting()
-        if len(waiting) > 1 and (name or text):
-            self._doubt(waiting, events)
-        if waiting:
-            return waiting[-1]
-        unwritten = [call for call in self._calls if not call.arguments.json.closed]
-        if unwritten and name in ("", unwritten[-1].name):
-            return unwritten[-1]
-        if name or not self._calls:
-            return None
-        return self._last_written or self._calls[-1]
-
-    def _waiting(self) -> list[_Call]:
-        return [call for call in self._calls if call.waits]
-
-    def _doubt(self, calls: list[_Call], events: list[CallEvent]) -> None:
-        """Calls that a piece may belong to, where nothing says to which."""
-        reason = (
-            f"The server sent a piece that may belong to any of {len(calls)} calls, this one among "
-            "them, so whose arguments are whose cannot be told."
-        )
-        for call in calls:
-            self._refuse(call, reason, events)
-
-    def _resolve_doubts(self, events: list[CallEvent]) -> None:
-        """What can be told only when everything has come."""
-        for call in self._calls:
-            if call.left_to is not None and call.is_bare:
-                taker = [] if call.left_to.came_whole else [call.left_to]
-                self._doubt_each([call, *taker], _LEFT, events)
-        for call in self._calls:
-            if call.is_stray:
-                self._doubt_each(call.beside or [], _STRAY, events)
-        is_lost = any(call.is_stray and not call.name for call in self._calls)
-        if is_lost or self._has_stray_text:
-            bare = [call for call in self._calls if call.is_bare]
-            unwritten = [call for call in bare if call.arguments.json.value is None]
-            self._doubt_each(bare if is_lost else unwritten, _STRAY, events)
-        if is_lost:
-            late = [call for call in self._calls if call.beside is not None]
-            self._doubt_each(late, _STRAY, events)
-        for same in self._by_wire_id.values():
-            for call in same[1:]:
-                self._check_repetition(call, events)
-
-    def _doubt_each(self, calls: list[_Call], reason: str, events: list[CallEvent]) -> None:
-        for call in calls:
-            if call.name:
-                self._refuse(call, reason, events)
-
-    def _check_repetition(self, call: _Call, events: list[CallEvent]) -> None:
-        """Whether the same call has been said before, under another index."""
-        for other in self._by_wire_id.get(call.wire_id or "", []):
-            if other is call:
-                return
-            if other.name != call.name or other.args is None or call.args is None:
-                continue
-            if other.args == call.args:
-                self._refuse(call, _REPEATED, events)
-                return
-            self._doubt_each([c for c in (other, call) if c.is_bare], _REPEATED, events)
-
-    def _open(self) -> _Call:
-        call = _Call(len(self._calls), events=self._fields or self._provisional)
-        self._calls.append(call)
-        if call.index == MAX_CALLS:
-            call.error = (
-                f"More than {MAX_CALLS} tool calls in one message: this one and those after it "
-                "were not read."
-            )
-        return call
-
-    def _start(self, events: list[CallEvent], *, through: _Call | None = None) -> None:
+    def _start(self, events: list[CallEvent], *, through: Call | None = None) -> None:
         """Announce the calls that are known by name and id, in order.
 
         Without an id a call waits for one more fragment, of its own or of a later call, before it
@@ -676,7 +412,7 @@ class ToolCallAssembler:
 
     # What a piece of argument text means.
 
-    def _read(self, call: _Call, text: str, events: list[CallEvent]) -> None:
+    def _read(self, call: Call, text: str, events: list[CallEvent]) -> None:
         arguments = call.arguments
         if arguments.length + len(text) > MAX_LENGTH:
             arguments.length += len(text)
@@ -707,7 +443,7 @@ class ToolCallAssembler:
         if behind:
             self._read_behind(call, behind, events)
 
-    def _close_root(self, call: _Call) -> None:
+    def _close_root(self, call: Call) -> None:
         root = call.arguments.json.value
         if isinstance(root, dict):
             call.args = root
@@ -715,7 +451,7 @@ class ToolCallAssembler:
             self._unwrap(call, root)
         self._judge(call)
 
-    def _unwrap(self, call: _Call, text: str) -> None:
+    def _unwrap(self, call: Call, text: str) -> None:
         inner = JSONStream(events=self._fields)
         try:
             found = inner.feed(text)
@@ -729,21 +465,21 @@ class ToolCallAssembler:
             if self._fields:
                 call.fields = found
 
-    def _read_behind(self, call: _Call, text: str, events: list[CallEvent]) -> None:
+    def _read_behind(self, call: Call, text: str, events: list[CallEvent]) -> None:
         if not call.arguments.agrees(text):
             self._contradict(call, events)
 
-    def _contradict(self, call: _Call, events: list[CallEvent]) -> None:
+    def _contradict(self, call: Call, events: list[CallEvent]) -> None:
         reason = (
             f"The arguments were complete, and then {quoted(call.arguments.behind)} followed, "
             "so the server sent either too little or too much."
         )
         self._refuse(call, reason, events)
-        self._has_stray_text = True
+        self._table.has_stray_text = True
 
     # What a call is worth.
 
-    def _judge(self, call: _Call) -> None:
+    def _judge(self, call: Call) -> None:
         """Hold the call against the bound tools, once both its name and its arguments are known."""
         if self._tools is None or call.error is not None or call.args is None or not call.name:
             return
@@ -753,7 +489,7 @@ class ToolCallAssembler:
             call.error = does_not_fit(problem)
 
     def _refuse(
-        self, call: _Call, reason: str, events: list[CallEvent], *, told: bool = False
+        self, call: Call, reason: str, events: list[CallEvent], *, told: bool = False
     ) -> None:
         """Take a call for none. What another reader told of it counts more than what we found."""
         if call.finished or (call.error is not None and not told):
@@ -763,7 +499,11 @@ class ToolCallAssembler:
         if call.ready or call.provisional:
             self._invalidate(call, events)
 
-    def _end(self, call: _Call, events: list[CallEvent]) -> None:
+    def _doubt(self, doubts: Doubts, events: list[CallEvent]) -> None:
+        for call, reason in doubts:
+            self._refuse(call, reason, events)
+
+    def _end(self, call: Call, events: list[CallEvent]) -> None:
         self._start(events, through=call)
         if held := call.arguments.halves.held:
             self._read(call, held, events)
@@ -777,7 +517,7 @@ class ToolCallAssembler:
             call.error = "The model's integration reported the call as invalid."
         self._deliver(call, events)
 
-    def _end_without_object(self, call: _Call) -> None:
+    def _end_without_object(self, call: Call) -> None:
         raw = call.arguments.text.strip(BLANK)
         if raw in ("", "null"):
             call.args = {}
@@ -797,14 +537,16 @@ class ToolCallAssembler:
             if not self._may_be_early(call):
                 return
             if call.error is None and not call.reported_invalid:
-                if call.args is None or self._may_be_doubted(call):
+                if call.args is None:
                     return
-                self._check_repetition(call, events)
+                if self._table.may_be_doubted(call, without_tools=self._passed):
+                    return
+                self._doubt(self._table.repetitions(call), events)
                 if call.error is None:
                     self._be_ready(call, events, early=True)
             self._next_ready += 1
 
-    def _may_stream(self, call: _Call, events: list[CallEvent]) -> bool:
+    def _may_stream(self, call: Call, events: list[CallEvent]) -> bool:
         """Rule 10."""
         json, root = call.arguments.json, call.arguments.json.value
         if call.provisional or not call.id or json.closed or type(root) is not dict:
@@ -836,25 +578,13 @@ class ToolCallAssembler:
         )
         return True
 
-    def _may_be_early(self, call: _Call) -> bool:
+    def _may_be_early(self, call: Call) -> bool:
         if self._passed:
-            last = self._last_written
+            last = self._table.last_written
             return last is not None and call.index < last.index < self._next_start
         return call.spec is not None and call.spec.read_only
 
-    def _may_be_doubted(self, call: _Call) -> bool:
-        """Whether what has come so far leaves it open if the call will stand."""
-        if call.arguments.repeating:
-            return True
-        if self._passed and (call.beside is not None or call.is_bare):
-            return True
-        return any(
-            (other.is_stray and (call.is_bare or call in (other.beside or ())))
-            or (other.left_to is call and other.is_bare and not call.came_whole)
-            for other in self._calls
-        )
-
-    def _be_ready(self, call: _Call, events: list[CallEvent], *, early: bool) -> None:
+    def _be_ready(self, call: Call, events: list[CallEvent], *, early: bool) -> None:
         if call.ready or call.args is None:
             return
         self._start(events, through=call)
@@ -871,7 +601,7 @@ class ToolCallAssembler:
             )
         )
 
-    def _invalidate(self, call: _Call, events: list[CallEvent]) -> None:
+    def _invalidate(self, call: Call, events: list[CallEvent]) -> None:
         call.finished = True
         events.append(
             ToolCallInvalid(
@@ -884,7 +614,7 @@ class ToolCallAssembler:
             )
         )
 
-    def _deliver(self, call: _Call, events: list[CallEvent]) -> None:
+    def _deliver(self, call: Call, events: list[CallEvent]) -> None:
         """Give readers the text that is sure to be part of the one object, and its fields."""
         if not (call.undelivered or call.fields) or not call.id:
             return
@@ -898,7 +628,7 @@ class ToolCallAssembler:
         self._tell(call, text, fields, events)
 
     def _tell(
-        self, call: _Call, text: str, fields: list[JSONEvent], events: list[CallEvent]
+        self, call: Call, text: str, fields: list[JSONEvent], events: list[CallEvent]
     ) -> None:
         if text:
             events.append(ToolCallDelta(run_id=self._run_id, id=call.id, args=text))
@@ -914,7 +644,7 @@ class ToolCallAssembler:
                 )
 
 
-def _blame_truncation(call: _Call, finish_reason: str) -> None:
+def _blame_truncation(call: Call, finish_reason: str) -> None:
     """The last call of a message that was cut is none, even if it parses."""
     found = f" {call.error}" if call.error else ""
     call.error = (

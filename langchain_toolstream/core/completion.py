@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
-from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
+from langchain_toolstream.core.call import ToolSpec
+from langchain_toolstream.core.calls import ToolCallAssembler, is_truncating
 from langchain_toolstream.core.deltas import (
     content_text,
     fragments_of,

@@ -11,7 +11,7 @@ from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import PrivateAttr
 
-from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.call import ToolSpec
 from langchain_toolstream.core.errors import JSONPath, format_path
 from langchain_toolstream.core.events import CallEvent, ToolCallInvalid, ToolCallReady
 from langchain_toolstream.core.markup import MarkupReader

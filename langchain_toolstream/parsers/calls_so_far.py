@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
-from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.call import ToolSpec
 from langchain_toolstream.core.events import (
     ArgumentEvents,
     CallEvent,

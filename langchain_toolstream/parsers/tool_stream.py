@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage, InvalidToolCall, ToolCall
 
-from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.call import ToolSpec
 from langchain_toolstream.core.events import (
     ArgumentDelta,
     CallEvent,

@@ -43,7 +43,7 @@ checking: ContextVar[bool] = ContextVar("checking", default=False)
 
 
 class ToolSchema:
-    """One tool as the call rules see it (a `core.calls.ToolSpec`).
+    """One tool as the call rules see it (a `core.call.ToolSpec`).
 
     Args:
         tool: Whatever `bind_tools` takes.

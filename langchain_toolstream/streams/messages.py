@@ -6,7 +6,8 @@ from typing import Any
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-from langchain_toolstream.core.calls import ToolCallAssembler, ToolSpec, is_truncating
+from langchain_toolstream.core.call import ToolSpec
+from langchain_toolstream.core.calls import ToolCallAssembler, is_truncating
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.core.events import CallEvent
 from langchain_toolstream.core.json import JSONStream

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, ToolCall
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
 
-from langchain_toolstream.core.calls import ToolSpec
+from langchain_toolstream.core.call import ToolSpec
 from langchain_toolstream.core.errors import IncompleteStreamError
 from langchain_toolstream.parsers.tool_stream import Call, MessageReading
 from langchain_toolstream.schema.tool_schema import ToolSchema

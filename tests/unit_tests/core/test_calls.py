@@ -6,11 +6,7 @@ from typing import Any
 
 import pytest
 
-from langchain_toolstream.core.calls import (
-    MAX_CALLS,
-    ToolCallAssembler,
-    is_truncating,
-)
+from langchain_toolstream.core.calls import ToolCallAssembler, is_truncating
 from langchain_toolstream.core.events import (
     ArgumentDelta,
     ArgumentEvents,
@@ -20,6 +16,7 @@ from langchain_toolstream.core.events import (
     ToolCallReady,
     ToolCallStart,
 )
+from langchain_toolstream.core.identity import MAX_CALLS
 from langchain_toolstream.core.json import MAX_DEPTH, MAX_LENGTH, JSONStream
 from tests.unit_tests.core.helpers import growth, joined
 from tests.unit_tests.core.messages import (
