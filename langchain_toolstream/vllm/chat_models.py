@@ -21,7 +21,12 @@ from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.request.fields import OPENAI_FIELDS, VLLMFields, on_the_wire
 from langchain_toolstream.vllm.request.guided import without_guided
-from langchain_toolstream.vllm.request.markup import ask_for_text, made_strict, wants_calls
+from langchain_toolstream.vllm.request.markup import (
+    ask_for_text,
+    has_constraint,
+    made_strict,
+    wants_calls,
+)
 from langchain_toolstream.vllm.request.media import with_media
 from langchain_toolstream.vllm.request.payload import (
     extra_body,
@@ -31,6 +36,7 @@ from langchain_toolstream.vllm.request.payload import (
 )
 from langchain_toolstream.vllm.request.secrets import unwrapped, urls_hidden
 from langchain_toolstream.vllm.response.details import add_usage
+from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.markup import LEAVES_TEXT_ALONE, MarkupChunks
 from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
 from langchain_toolstream.vllm.structured.methods import Method, structured_request
@@ -216,10 +222,16 @@ class ChatVLLM(VLLMFields, TracedModel):
             silence=self.stream_chunk_timeout if payload["stream"] else None,
         )
 
-    def _client_reading(self, payload: dict[str, Any]) -> MarkupChunks | None:
+    def _client_reading(self, payload: dict[str, Any]) -> MarkupChunks | LeftInText | None:
         """Ask for the model's text, and make what reads it, where the client is to read calls."""
-        if self.tool_call_parser is None or not wants_calls(payload):
+        if not wants_calls(payload):
             return None
+        if self.tool_call_parser is None:
+            return (
+                None
+                if has_constraint(payload)
+                else LeftInText(payload["tools"], payload.get("n") or 1)
+            )
         server = (str(self.openai_api_base), str(payload.get("model")))
         asks = not (payload.get("logprobs") or LEAVES_TEXT_ALONE.knows(server))
         ask_for_text(

@@ -578,10 +578,12 @@ FORMATS: Final[dict[str, Format]] = {row.name: row for row in _ROWS}
 AUTO: Final = "auto"
 """Stands for the format that the model turns out to write."""
 
-# Of formats whose calls begin alike, and are read alike or nearly so, the first one.
+_USUAL = ("glm47", "pythonic", "qwen3_coder", "hermes")
+
+# Of formats whose calls begin alike, and are read alike or nearly so, the usual or the first one.
 _BY_MARKER = {
     opening.marker: row
-    for row in (*reversed(_ROWS), FORMATS["qwen3_coder"])
+    for row in (*reversed(_ROWS), *(FORMATS[name] for name in _USUAL))
     for opening in row.openings
 }
 

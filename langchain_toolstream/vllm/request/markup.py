@@ -17,6 +17,16 @@ def wants_calls(payload: Mapping[str, Any]) -> bool:
     return bool(payload.get("tools")) and payload.get("tool_choice") != "none"
 
 
+def has_constraint(payload: Mapping[str, Any]) -> bool:
+    """Whether a request says what the text of the answer has to look like.
+
+    Args:
+        payload: What the SDK is given.
+    """
+    body = payload.get("extra_body") or {}
+    return bool(payload.get("response_format") or body.get("structured_outputs") is not None)
+
+
 def made_strict(tool: Any) -> Any:
     """Mark a tool that is a dict as strict, as langchain-core marks all others.
 
@@ -60,7 +70,7 @@ def ask_for_text(
         tools = [tool for tool in tools if tool.get("function", {}).get("name") == name]
         one_call = True
     if forced or one_call or strict:
-        if body.get("structured_outputs") is not None or payload.get("response_format"):
+        if has_constraint(payload):
             msg = (
                 "tool_choice, parallel_tool_calls=False and strict=True are a structural tag where "
                 f"the client reads calls (tool_call_parser={parser!r}), and the server takes one "

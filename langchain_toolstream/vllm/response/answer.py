@@ -30,6 +30,7 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 from langchain_toolstream.vllm.response.details import Details, usage_metadata
+from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.markup import MarkupChunks
 from langchain_toolstream.vllm.response.sse import SSEDecoder
 
@@ -61,7 +62,7 @@ class AnswerReader:
         passed: As for `ToolCallAssembler`.
         hides_reasoning: Whether the request asked to leave the reasoning out.
         several: Whether the request may have asked for more than one choice.
-        markup: What reads the calls out of the text, where the server does not.
+        markup: What reads the calls out of the text, or finds those that the server left there.
 
     Attributes:
         done: Whether nothing follows: the server said so, or reported an error.
@@ -76,7 +77,7 @@ class AnswerReader:
         passed: bool = False,
         hides_reasoning: bool = False,
         several: bool = True,
-        markup: MarkupChunks | None = None,
+        markup: MarkupChunks | LeftInText | None = None,
     ) -> None:
         """Start before the first byte."""
         self.done = False
@@ -165,6 +166,8 @@ class AnswerReader:
         for chunk in chunks:
             if self._markup is not None:
                 chunk = self._markup.feed(chunk)  # noqa: PLW2901
+                if self._markup.done:
+                    self._markup = None
             self._details.feed(chunk)
             events += self._keep(self._completion.feed(chunk))
         return events

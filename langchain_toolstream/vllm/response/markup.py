@@ -58,6 +58,19 @@ class Declared:
         return types_at(self._parameters, path)
 
 
+def declared(tools: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:
+    """Take the tools of a request.
+
+    Args:
+        tools: As the request has them.
+
+    Returns:
+        Each by its name.
+    """
+    functions = [tool.get("function", tool) for tool in tools]
+    return {str(one.get("name")): Declared(one.get("parameters") or {}) for one in functions}
+
+
 class MarkupChunks:
     """Read the markup in the chunks of one answer.
 
@@ -68,6 +81,8 @@ class MarkupChunks:
         asked_logprobs: Whether the request asked for logprobs only to get the text.
         thoughts_begun: Whether the prompt has begun the model's thoughts.
     """
+
+    done = False
 
     def __init__(
         self,
@@ -80,10 +95,7 @@ class MarkupChunks:
     ) -> None:
         """Start before the first chunk."""
         self._parser = parser
-        functions = [tool.get("function", {}) for tool in tools]
-        self._tools = {
-            str(one.get("name")): Declared(one.get("parameters") or {}) for one in functions
-        }
+        self._tools = declared(tools)
         self._server = server
         self._asked_logprobs = asked_logprobs
         self._thoughts_begun = thoughts_begun

@@ -14,6 +14,7 @@ from langchain_toolstream.vllm.refusals import clear_errors
 from langchain_toolstream.vllm.request.payload import token_limit, without_parameters
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
+from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.markup import MarkupChunks
 from langchain_toolstream.vllm.response.read_ahead import ReadAhead, areads, idle_timeout, reads
 from langchain_toolstream.vllm.server import ONE_LOOP
@@ -134,7 +135,10 @@ class AnswerStream:
 
 
 def answer_reader(
-    payload: dict[str, Any], *, passed: bool = False, markup: MarkupChunks | None = None
+    payload: dict[str, Any],
+    *,
+    passed: bool = False,
+    markup: MarkupChunks | LeftInText | None = None,
 ) -> AnswerReader:
     """Make what reads the answer to a request.
 

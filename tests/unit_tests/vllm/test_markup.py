@@ -1,14 +1,19 @@
 """`ChatVLLM(tool_call_parser=...)`: what is asked for, and what is made of what comes."""
 
 import json
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.markup import LEAVES_TEXT_ALONE, MarkupChunks
+from tests.unit_tests.vllm.mocked import READS, MockedServer, Read, streamed
+from tests.unit_tests.vllm.wire import body
+from tests.unit_tests.vllm.wire import chunk as chunk_of
 
 SERVER = ("http://test/v1", "tiny")
 PARAMETERS = {
@@ -192,3 +197,36 @@ def test_a_format_that_does_not_exist() -> None:
 def test_strict_in_a_format_without_a_tag() -> None:
     with pytest.raises(ValueError, match=r"'pythonic'.*Formats that can: "):
         payload(llm("pythonic"), strict=True)
+
+
+LEFT = body(chunk_of(content=CALL), chunk_of(finish_reason="stop"))
+
+
+def invalid_of(read: Any) -> list[Any]:
+    """The invalid calls of whatever a way to read gives, by v3's finishes where it is events."""
+    if isinstance(read, AIMessage):
+        return [(one["name"], one["error"]) for one in read.invalid_tool_calls]
+    if isinstance(read[0], AIMessageChunk):
+        total = reduce(add, read)
+        reasons = total.response_metadata["invalid_tool_calls"]
+        return [(one["name"], reasons[one["id"]]) for one in total.invalid_tool_calls]
+    blocks = [one["content"] for one in read if one["event"] == "content-block-finish"]
+    return [(b["name"], b["error"]) for b in blocks if b["type"] == "invalid_tool_call"]
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_a_call_that_the_server_left_in_the_text_is_invalid_on_every_path(read: Read) -> None:
+    server = MockedServer(lambda _: streamed(LEFT))
+    ((name, error),) = invalid_of(await read(server.llm().bind_tools([TOOL, OTHER])))
+    assert name == "add"
+    assert error.startswith("The server left this call in the text of the answer.")
+    assert 'ChatVLLM(tool_call_parser="hermes")' in error
+
+
+@pytest.mark.parametrize(
+    "asked", [{"tool_choice": "none"}, {"structured_outputs": {"regex": ".*"}}]
+)
+def test_a_text_that_was_asked_for_is_a_text(asked: dict[str, Any]) -> None:
+    server = MockedServer(lambda _: streamed(LEFT))
+    found = server.llm().bind_tools([TOOL, OTHER], **asked).invoke("go")
+    assert (found.content, found.invalid_tool_calls) == (CALL, [])

@@ -16,6 +16,7 @@ from tests.unit_tests.wire.row import (
     head,
     sent,
     text,
+    whole,
 )
 
 ROWS: dict[str, Row] = {
@@ -34,10 +35,43 @@ ROWS: dict[str, Row] = {
         calls=BOTH,
         content="\n\n\n ",
     ),
-    "34 markup in the text, and no call": Row(
+    "34 nothing but a call's markup in the text": Row(
         wire=sent(text('<tool_call>{"name": "now", "arguments": {}}</tool_call>'), end="stop"),
         content='<tool_call>{"name": "now", "arguments": {}}</tool_call>',
+        invalid=[("now", "--tool-call-parser hermes, or let the client read the calls")],
         finish_reason="stop",
+    ),
+    "34 nothing but two calls without markers in the text": Row(
+        wire=sent(text("\n[now(), add(a=1,"), text(" b=2)]"), end="stop"),
+        content="\n[now(), add(a=1, b=2)]",
+        invalid=[("now", "the format pythonic"), ("add", "the format pythonic")],
+        finish_reason="stop",
+    ),
+    "34 markup and prose in the text": Row(
+        wire=sent(
+            text("Write "),
+            text('<tool_call>{"name": "now", "arguments": {}}</tool_call>'),
+            end="stop",
+        ),
+        content='Write <tool_call>{"name": "now", "arguments": {}}</tool_call>',
+        finish_reason="stop",
+    ),
+    "34 markup of a tool that is not bound": Row(
+        wire=sent(text('<tool_call>{"name": "later", "arguments": {}}</tool_call>'), end="stop"),
+        content='<tool_call>{"name": "later", "arguments": {}}</tool_call>',
+        finish_reason="stop",
+    ),
+    "34 markup in a text that was cut": Row(
+        wire=sent(text('<tool_call>{"name": "now", "arguments": {}}</tool_call>'), end="length"),
+        content='<tool_call>{"name": "now", "arguments": {}}</tool_call>',
+        finish_reason="length",
+    ),
+    "34 nothing but a call's markup in a whole text": Row(
+        wire=whole({"content": '<tool_call>{"name": "now", "arguments": {}}</tool_call>'}, "stop"),
+        content='<tool_call>{"name": "now", "arguments": {}}</tool_call>',
+        invalid=[("now", "the format hermes")],
+        finish_reason="stop",
+        whole=True,
     ),
     "34 markup in the text, and the call": Row(
         wire=sent(text('<function name="get_weather">'), PLAIN),
