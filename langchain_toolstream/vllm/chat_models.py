@@ -38,6 +38,7 @@ from langchain_toolstream.vllm.request.secrets import unwrapped, urls_hidden
 from langchain_toolstream.vllm.response.details import add_usage
 from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.markup import LEAVES_TEXT_ALONE, MarkupChunks
+from langchain_toolstream.vllm.response.resume import Resumption
 from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
 from langchain_toolstream.vllm.structured.methods import Method, structured_request
 from langchain_toolstream.vllm.traced import TracedModel
@@ -213,9 +214,15 @@ class ChatVLLM(VLLMFields, TracedModel):
         if not (payload["stream"] and options):
             del payload["stream_options"]
         markup = self._client_reading(payload)
+        resumption = None
+        if self.max_resumes and payload["stream"]:
+            resumption = Resumption(
+                payload, limit=self.max_resumes, client_reads=isinstance(markup, MarkupChunks)
+            )
         return AnswerStream(
             payload=payload,
-            reader=answer_reader(payload, passed=passed, markup=markup),
+            reader=answer_reader(payload, passed=passed, markup=markup, resumption=resumption),
+            resumption=resumption,
             is_named=payload["model"] not in ("", self._found_model),
             base_url=str(self.openai_api_base),
             coalesce=self.coalesce,
@@ -247,10 +254,10 @@ class ChatVLLM(VLLMFields, TracedModel):
 
     def _events(self, answer: AnswerStream) -> Generator[list[tuple[int, Event]]]:
         self._ensure_sync_client_available()
-        return answer.events(self.client, self._find_model)
+        return answer.events(self.client, self._find_model, self._ask)
 
     def _aevents(self, answer: AnswerStream) -> AsyncGenerator[list[tuple[int, Event]]]:
-        return answer.aevents(self.async_client, self._afind_model)
+        return answer.aevents(self.async_client, self._afind_model, self._aask)
 
     def _stream(
         self,

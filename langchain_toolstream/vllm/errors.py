@@ -66,6 +66,18 @@ RETRIED = (408, 409, 429)
 class VLLMError(Exception):
     """What a vLLM server, or whatever stands at its URL, refused or did not do."""
 
+    def add_words(self, words: str) -> None:
+        """Say more.
+
+        Args:
+            words: What comes behind the message.
+        """
+        if isinstance(self, VLLMStreamError):
+            self.hint = f"{self.hint} {words}".lstrip()
+            return
+        self.args = (f"{self.args[0]} {words}", *self.args[1:])
+        self.message = self.args[0]
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling, without the request and its key; the SDK's errors do not."""
         state = {name: value for name, value in vars(self).items() if name not in _OF_HTTP}
@@ -188,7 +200,9 @@ class VLLMStreamError(VLLMError, ServerStreamError, openai.APIError, ModelAPIErr
 
     def __str__(self) -> str:
         """The server's words, then what to do."""
-        return f"{super().__str__()} {self.hint}".rstrip()
+        said = super().__str__()
+        gap = " " if said.endswith((".", "!", "?")) else ". "
+        return f"{said}{gap}{self.hint}" if self.hint else said
 
 
 _is_status = re.compile(r"[1-5][0-9]{2}").fullmatch

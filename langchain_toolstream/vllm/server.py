@@ -13,6 +13,7 @@ from pydantic import ConfigDict, PrivateAttr
 
 from langchain_toolstream.vllm.errors import VLLMError, VLLMNotFoundError
 from langchain_toolstream.vllm.refusals import Response, clear_errors, not_vllm, public_url
+from langchain_toolstream.vllm.response.question import Question
 
 ONE_LOOP = {"Connection": "close"}
 # langchain-openai shares one pool of connections among all event loops, and one that outlives its
@@ -217,6 +218,34 @@ class ServerMethods(BaseChatOpenAI):
         """The model's name, if it was not found at the server: another one may be there now."""
         return "" if self.model_name == self._found_model else self.model_name
 
+    # What has to be known before an answer goes on: `None` where the server does not have it, and
+    # an error for the one who asks, who may try again.
+
+    def _ask(self, question: Question) -> Any:
+        try:
+            return self._inquiry(question).ask(self)
+        except VLLMError as error:
+            return None if _is_missing(error) else error
+
+    async def _aask(self, question: Question) -> Any:
+        try:
+            return await self._inquiry(question).aask(self)
+        except VLLMError as error:
+            return None if _is_missing(error) else error
+
+    def _inquiry(self, question: Question) -> _Inquiry[Any]:
+        if question.ids is None:
+            return self._models(
+                lambda response: {one.id: one.max_model_len for one in _cards(response)}.get(
+                    question.model
+                )
+            )
+        return _Inquiry(
+            endpoint="detokenize",
+            body={"model": question.model, "tokens": question.ids},
+            read=_read_text,
+        )
+
     def _text(self, text: str) -> _Inquiry[list[int]]:
         return _tokens(self._given_model, {"prompt": text, "add_special_tokens": False})
 
@@ -256,6 +285,17 @@ def _read_health(response: Any) -> None:
     # The body is empty, but a gateway may say something; a web page is something else.
     if "html" in response.headers.get("content-type", ""):
         raise TypeError
+
+
+def _read_text(response: Any) -> str:
+    text = response.json()["prompt"]
+    if not isinstance(text, str):
+        raise TypeError
+    return text
+
+
+def _is_missing(error: VLLMError) -> bool:
+    return getattr(error, "status_code", None) in (403, 404, 405, 501)
 
 
 def _read_version(response: Any) -> str:

@@ -320,6 +320,14 @@ class VLLMFields(RequestFields):
     """Whether the prompt begins the model's thoughts, so that its text begins inside them, and the
     server has no reasoning parser that would say so. For `tool_call_parser` only."""
 
+    max_resumes: int = Field(default=0, ge=0)
+    """How often an answer that broke off in the middle goes on by a new request.
+
+    It goes on behind the last token that came, so whoever reads the stream sees one answer. Where
+    there are tools, the client has to read the calls (`tool_call_parser`). Where an answer cannot
+    go on, the error says why.
+    """
+
     coalesce: bool = True
     """Whether deltas that are ready together leave as one chunk.
 

@@ -16,7 +16,7 @@ from langchain_toolstream.vllm.request.guided import GUIDED, translate_guided
 from langchain_toolstream.vllm.request.history import assistant_turn, encodable
 
 _IN_BODY = FIELDS | GUIDED | {"extra_body"}
-_LIMITS = ("max_completion_tokens", "max_tokens")
+LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 def openai_fields(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def token_limit(payload: Mapping[str, Any]) -> int | None:
         The number, `None` if it does not say.
     """
     body = {**payload, **payload.get("extra_body", {})}
-    limits = [body[name] for name in _LIMITS if isinstance(body.get(name), int)]
+    limits = [body[name] for name in LIMITS if isinstance(body.get(name), int)]
     return limits[0] if limits else None
 
 
@@ -124,10 +124,10 @@ def without_parameters(payload: Mapping[str, Any]) -> frozenset[str]:
 
 def _settle_limit(payload: dict[str, Any], kwargs: Mapping[str, Any]) -> None:
     """One limit, by the name that was used last: of two, vLLM takes the newer name."""
-    given = kwargs if any(name in kwargs for name in _LIMITS) else dict(payload)
-    for name in _LIMITS:
+    given = kwargs if any(name in kwargs for name in LIMITS) else dict(payload)
+    for name in LIMITS:
         payload.pop(name, None)
-    for name in _LIMITS:
+    for name in LIMITS:
         if given.get(name) is not None:
             payload[name] = given[name]
             return

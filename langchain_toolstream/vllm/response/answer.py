@@ -32,6 +32,7 @@ from langchain_toolstream.vllm.errors import VLLMEmptyOutputError
 from langchain_toolstream.vllm.response.details import Details, usage_metadata
 from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.markup import MarkupChunks
+from langchain_toolstream.vllm.response.resume import Resumption
 from langchain_toolstream.vllm.response.sse import SSEDecoder
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class AnswerReader:
         hides_reasoning: Whether the request asked to leave the reasoning out.
         several: Whether the request may have asked for more than one choice.
         markup: What reads the calls out of the text, or finds those that the server left there.
+        resumption: What makes one answer of several streams, if that may be.
 
     Attributes:
         done: Whether nothing follows: the server said so, or reported an error.
@@ -78,10 +80,12 @@ class AnswerReader:
         hides_reasoning: bool = False,
         several: bool = True,
         markup: MarkupChunks | LeftInText | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
         """Start before the first byte."""
         self.done = False
         self._markup = markup
+        self._resumption = resumption
         self._hides_reasoning = hides_reasoning
         self.received = 0
         self._aborted = False
@@ -158,8 +162,34 @@ class AnswerReader:
         return self._feed_chunk(_object(body))
 
     def _feed_chunk(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
+        if self._resumption is None:
+            return self._read_all(chunk)
+        events = []
+        for one in self._resumption.feed(chunk):
+            events += self._read_all(one)
+        self.done = self.done or self._resumption.stopped
+        return events
+
+    def _read_all(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
         chunks = [chunk] if self._only_choice is None else self._only_choice.feed(chunk)
         return self._read(chunks)
+
+    @property
+    def is_glued(self) -> bool:
+        """Whether the stream went on with another answer."""
+        return isinstance(self._error, IncompleteStreamError)
+
+    def reopen(self, *, kept: int) -> None:
+        """Read on in another stream.
+
+        Args:
+            kept: How many tokens of the answer stay.
+        """
+        self.done = False
+        self._error = None
+        self._sse = SSEDecoder()
+        self._stray = b""
+        self._details.keep(kept)
 
     def _read(self, chunks: Iterable[Mapping[str, Any]]) -> list[tuple[int, Event]]:
         events: list[tuple[int, Event]] = []
@@ -186,7 +216,10 @@ class AnswerReader:
         """
         if self._error is not None:
             raise self._error
-        events = [] if self._only_choice is None else self._read(self._only_choice.close())
+        events: list[tuple[int, Event]] = []
+        for chunk in () if self._resumption is None else self._resumption.rest():
+            events += self._read_all(chunk)
+        events += [] if self._only_choice is None else self._read(self._only_choice.close())
         try:
             events += self._keep(self._completion.close())
         except IncompleteStreamError as error:
@@ -268,6 +301,8 @@ class AnswerReader:
             finish: Its end.
         """
         info = self._details.of(choice)
+        if self._resumption is not None and self._resumption.resumes:
+            info["resumes"] = self._resumption.resumes
         if self._completion.usage is not None:
             info["token_usage"] = dict(self._completion.usage)
         if finish is not None:

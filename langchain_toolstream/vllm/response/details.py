@@ -61,6 +61,17 @@ class Details:
             if refusal:
                 known["refusal"] = known.get("refusal", "") + refusal
 
+    def keep(self, tokens: int) -> None:
+        """Forget what was said of the last tokens of the first choice.
+
+        Args:
+            tokens: How many of its tokens stay.
+        """
+        known = self._of_choice.get(0, {})
+        for values in (known.get("token_ids"), known.get("logprobs", {}).get("content")):
+            if values is not None:
+                del values[tokens:]
+
     def refusal(self, choice: int) -> str:
         """Why the model does not answer, if it says so.
 

@@ -1,0 +1,168 @@
+"""Requests for the rest of an answer that broke off.
+
+The first request is sent again, with the tokens of the prompt and of the answer so far in the place
+of what the chat template would make (`kv_transfer_params`, made for disaggregated serving): all
+other fields stay in force, and the answer has the same form. Where a server does not heed that,
+`/v1/completions` goes on behind the same tokens.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_toolstream.vllm.request.payload import LIMITS, token_limit
+
+_ONLY_CHAT = frozenset(
+    (
+        "add_generation_prompt", "add_special_tokens", "chat_template", "chat_template_kwargs",
+        "continue_final_message", "documents", "echo", "include_reasoning", "kv_transfer_params",
+        "media_io_kwargs", "mm_processor_kwargs", "thinking_token_budget",
+        "truncate_prompt_tokens", "truncation_side",
+    )
+)  # fmt: skip
+_OF_COMPLETIONS = frozenset(
+    (
+        "extra_headers", "extra_query", "frequency_penalty", "logit_bias", "model",
+        "presence_penalty", "seed", "stop", "stream", "stream_options", "temperature", "timeout",
+        "top_p", "user",
+    )
+)  # fmt: skip
+_OF_BODY = frozenset(("response_format",))
+
+
+def obstacle(payload: Mapping[str, Any], *, client_reads: bool) -> str | None:
+    """Say why an answer to a request cannot go on in the middle, and what would help.
+
+    Args:
+        payload: The request, as the SDK's client takes it.
+        client_reads: Whether the client reads the calls out of the text.
+    """
+    request = {**payload, **(payload.get("extra_body") or {})}
+    if request.get("tools") and not client_reads:
+        if request.get("tool_choice") == "none":
+            return "a parser of the server reads the text: leave the tools out where none is meant"
+        return (
+            "the server's tool-call parser has taken the calls out of the text, which cannot be "
+            "undone: let the client read them by tool_call_parser=..."
+        )
+    if kind := _media(request.get("messages") or ()):
+        return f"the messages hold more than text ({kind}), which cannot be sent as tokens"
+    hindrances = {
+        "it has more than one choice: leave n out": request.get("n") not in (None, 1),
+        "beams have no single text: leave use_beam_search out": request.get("use_beam_search"),
+        "with echo=True the server takes no tokens: leave echo out": request.get("echo"),
+        "include_reasoning=False hides the tokens: leave it out, and do not show the reasoning": (
+            request.get("include_reasoning") is False
+        ),
+    }
+    return next((why for why, holds in hindrances.items() if holds), None)
+
+
+def _media(messages: Sequence[Any]) -> str | None:
+    for message in messages:
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for part in content if isinstance(content, list) else ():
+            kind = part.get("type") if isinstance(part, Mapping) else None
+            if kind not in (None, "text"):
+                return str(kind)
+    return None
+
+
+def text_obstacle(payload: Mapping[str, Any], *, kind: str) -> str | None:
+    """Say why the rest of an answer cannot come from `/v1/completions`.
+
+    Args:
+        payload: The first request.
+        kind: Where the last text stood: `content`, `reasoning` or `tokens`.
+    """
+    if kind == "reasoning":
+        return "that does not tell thoughts from text"
+    if kind != "tokens" and payload.get("logprobs"):
+        return "that writes logprobs in another form"
+    return None
+
+
+def ask_for_ids(payload: dict[str, Any]) -> None:
+    """Ask for the tokens of the prompt and of the answer.
+
+    Args:
+        payload: The request.
+    """
+    payload["extra_body"] = {**(payload.get("extra_body") or {}), "return_token_ids": True}
+
+
+def again(payload: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+    """Write the same request once more.
+
+    Args:
+        payload: The first request.
+        attempt: How many there were before this one.
+    """
+    body = dict(payload.get("extra_body") or {})
+    if body.get("request_id"):
+        body["request_id"] = f"{body['request_id']}-{attempt}"  # has to differ for each request
+    return {**payload, "extra_body": body} if body else dict(payload)
+
+
+def rest_of_chat(
+    payload: Mapping[str, Any], prompt: Sequence[int], answer: Sequence[int], attempt: int
+) -> dict[str, Any]:
+    """Write the request for the rest of a chat answer.
+
+    Args:
+        payload: The first request.
+        prompt: The tokens of its prompt.
+        answer: The tokens of the answer that are kept.
+        attempt: As for `again`.
+    """
+    made = again(payload, attempt)
+    body = made["extra_body"]
+    for name in ("truncate_prompt_tokens", "truncation_side"):
+        body.pop(name, None)
+    body["kv_transfer_params"] = {"prompt_token_ids": [*prompt, *answer]}
+    _keep_limits(made, len(answer))
+    return made
+
+
+def rest_of_text(
+    payload: Mapping[str, Any],
+    prompt: Sequence[int],
+    answer: Sequence[int],
+    attempt: int,
+    *,
+    room: int | None,
+) -> dict[str, Any]:
+    """Write the request to `/v1/completions` for the rest of a chat answer's text.
+
+    Args:
+        payload: The first request.
+        prompt: The tokens of its prompt.
+        answer: The tokens of the answer that are kept.
+        attempt: As for `again`.
+        room: How many tokens the model's context has, where the request names no limit: the
+            endpoint would stop after 16.
+    """
+    chat = again(payload, attempt)
+    _keep_limits(chat, len(answer))
+    made = {name: value for name, value in chat.items() if name in _OF_COMPLETIONS}
+    body = {name: value for name, value in chat["extra_body"].items() if name not in _ONLY_CHAT}
+    body |= {name: value for name, value in chat.items() if name in _OF_BODY}
+    tokens = [*prompt, *answer]
+    limit = token_limit(chat)
+    for name in LIMITS:
+        body.pop(name, None)
+    if limit is None and room is not None:
+        limit = room - len(tokens)
+    if limit is not None:
+        made["max_tokens"] = limit
+    return {**made, "prompt": tokens, "extra_body": body}
+
+
+def _keep_limits(payload: dict[str, Any], kept: int) -> None:
+    """Count what is there already among the tokens that are allowed and wanted."""
+    body = payload["extra_body"]
+    for holder in (payload, body):
+        for name in LIMITS:
+            if isinstance(holder.get(name), int):
+                holder[name] -= kept
+    if isinstance(least := body.get("min_tokens"), int):
+        body["min_tokens"] = max(0, least - kept)
