@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
+from dataclasses import replace
 from functools import reduce
 from typing import Any, Self
 
@@ -21,12 +22,7 @@ from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
 from langchain_toolstream.vllm.request.fields import OPENAI_FIELDS, VLLMFields, on_the_wire
 from langchain_toolstream.vllm.request.guided import without_guided
-from langchain_toolstream.vllm.request.markup import (
-    ask_for_text,
-    has_constraint,
-    made_strict,
-    wants_calls,
-)
+from langchain_toolstream.vllm.request.markup import has_constraint, made_strict, wants_calls
 from langchain_toolstream.vllm.request.media import with_media
 from langchain_toolstream.vllm.request.payload import (
     extra_body,
@@ -37,8 +33,8 @@ from langchain_toolstream.vllm.request.payload import (
 from langchain_toolstream.vllm.request.secrets import unwrapped, urls_hidden
 from langchain_toolstream.vllm.response.details import add_usage
 from langchain_toolstream.vllm.response.left_in_text import LeftInText
-from langchain_toolstream.vllm.response.markup import LEAVES_TEXT_ALONE, MarkupChunks
 from langchain_toolstream.vllm.response.resume import Resumption
+from langchain_toolstream.vllm.response.roads import RETRIED, ClientReading, advance
 from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
 from langchain_toolstream.vllm.structured.methods import Method, structured_request
 from langchain_toolstream.vllm.traced import TracedModel
@@ -213,11 +209,12 @@ class ChatVLLM(VLLMFields, TracedModel):
         payload["stream"] = not (is_off or unstreamed(payload))
         if not (payload["stream"] and options):
             del payload["stream_options"]
-        markup = self._client_reading(payload)
+        reading = self._client_reading(payload)
+        markup = reading.markup if reading else self._left_in_text(payload)
         resumption = None
-        if self.max_resumes and payload["stream"]:
+        if self.max_resumes and payload["stream"] and not (reading and reading.sends_prompt):
             resumption = Resumption(
-                payload, limit=self.max_resumes, client_reads=isinstance(markup, MarkupChunks)
+                payload, limit=self.max_resumes, client_reads=reading is not None
             )
         return AnswerStream(
             payload=payload,
@@ -227,37 +224,80 @@ class ChatVLLM(VLLMFields, TracedModel):
             base_url=str(self.openai_api_base),
             coalesce=self.coalesce,
             silence=self.stream_chunk_timeout if payload["stream"] else None,
+            reading=reading,
         )
 
-    def _client_reading(self, payload: dict[str, Any]) -> MarkupChunks | LeftInText | None:
-        """Ask for the model's text, and make what reads it, where the client is to read calls."""
-        if not wants_calls(payload):
+    def _client_reading(self, payload: dict[str, Any]) -> ClientReading | None:
+        """Ask for the model's text, where the client is to read the calls."""
+        if self.tool_call_parser is None or not wants_calls(payload):
             return None
-        if self.tool_call_parser is None:
-            return (
-                None
-                if has_constraint(payload)
-                else LeftInText(payload["tools"], payload.get("n") or 1)
-            )
-        server = (str(self.openai_api_base), str(payload.get("model")))
-        asks = not (payload.get("logprobs") or LEAVES_TEXT_ALONE.knows(server))
-        ask_for_text(
-            payload, self.tool_call_parser, logprobs=asks, thoughts_begun=self.thoughts_begun
-        )
-        return MarkupChunks(
+        return ClientReading(
+            payload,
+            payload,
             self.tool_call_parser,
-            payload["tools"],
-            server=server,
-            asked_logprobs=asks,
+            server=(str(self.openai_api_base), str(payload.get("model"))),
             thoughts_begun=self.thoughts_begun,
         )
 
+    @staticmethod
+    def _left_in_text(payload: dict[str, Any]) -> LeftInText | None:
+        if not wants_calls(payload) or has_constraint(payload):
+            return None
+        return LeftInText(payload["tools"], payload.get("n") or 1)
+
     def _events(self, answer: AnswerStream) -> Generator[list[tuple[int, Event]]]:
         self._ensure_sync_client_available()
-        return answer.events(self.client, self._find_model, self._ask)
+        if answer.reading is None:
+            return answer.events(self.client, self._find_model, self._ask)
+        return self._read_events(answer, answer.reading)
 
     def _aevents(self, answer: AnswerStream) -> AsyncGenerator[list[tuple[int, Event]]]:
-        return answer.aevents(self.async_client, self._afind_model, self._aask)
+        if answer.reading is None:
+            return answer.aevents(self.async_client, self._afind_model, self._aask)
+        return self._aread_events(answer, answer.reading)
+
+    def _read_events(
+        self, answer: AnswerStream, reading: ClientReading
+    ) -> Generator[list[tuple[int, Event]]]:
+        """Take one road after another, until one leads to what the model wrote."""
+        while True:
+            steps, known = reading.steps(), None
+            while (look := advance(steps, known)) is not None:
+                known = self._look(look)
+            client = self.root_client.completions if reading.is_text else self.client
+            try:
+                yield from answer.events(client, self._find_model, self._ask)
+            except RETRIED as error:
+                if not reading.goes_on(error):
+                    raise
+                answer = replace(answer, resumption=None)
+                answer.reader.restart()
+            else:
+                reading.ended()
+                return
+
+    async def _aread_events(
+        self, answer: AnswerStream, reading: ClientReading
+    ) -> AsyncGenerator[list[tuple[int, Event]]]:
+        while True:
+            steps, known = reading.steps(), None
+            while (look := advance(steps, known)) is not None:
+                known = await self._alook(look)
+            client = self.root_async_client.completions if reading.is_text else self.async_client
+            try:
+                async with aclosing(
+                    answer.aevents(client, self._afind_model, self._aask)
+                ) as batches:
+                    async for events in batches:
+                        yield events
+            except RETRIED as error:
+                if not reading.goes_on(error):
+                    raise
+                answer = replace(answer, resumption=None)
+                answer.reader.restart()
+            else:
+                reading.ended()
+                return
 
     def _stream(
         self,

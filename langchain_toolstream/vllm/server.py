@@ -12,6 +12,7 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_toolstream.vllm.errors import VLLMError, VLLMNotFoundError
+from langchain_toolstream.vllm.looks import Look, Prompt
 from langchain_toolstream.vllm.refusals import Response, clear_errors, not_vllm, public_url
 from langchain_toolstream.vllm.response.question import Question
 
@@ -260,6 +261,24 @@ class ServerMethods(BaseChatOpenAI):
             payload["model"] = ""  # the server's own, whichever that is by now
         return _tokens("", _prompt_of(payload))
 
+    # What has to be known before the client reads an answer; `None` where the server does not say.
+
+    def _look(self, look: Look) -> Any:
+        with suppress(VLLMError, ValueError):
+            return self._inquiry_of(look).ask(self)
+        return None
+
+    async def _alook(self, look: Look) -> Any:
+        with suppress(VLLMError, ValueError):
+            return await self._inquiry_of(look).aask(self)
+        return None
+
+    def _inquiry_of(self, look: Look) -> _Inquiry[Any]:
+        if look.payload is None:
+            return self._models(self._read_models, retries=False)
+        body = {**_prompt_of(look.payload), "return_token_strs": True}
+        return _Inquiry(endpoint="tokenize", body=body, read=_read_prompt, retries=False)
+
     @staticmethod
     def _models(read: Callable[[Any], T], *, retries: bool = True) -> _Inquiry[T]:
         return _Inquiry(endpoint="models", read=read, in_v1=True, retries=retries)
@@ -318,6 +337,20 @@ def _prompt_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     if template:
         request["chat_template_kwargs"] = template
     return {name: request[name] for name in _IN_PROMPT if request.get(name) not in (None, "")}
+
+
+_LAST = 16
+"""Tokens of a prompt that show whether it begins the model's thoughts."""
+
+
+def _read_prompt(response: Any) -> Prompt:
+    said = response.json()
+    texts = said.get("token_strs") or []
+    return Prompt(
+        ids=[int(token) for token in said["tokens"]],
+        end="".join(map(str, texts[-_LAST:])),
+        room=_count(said.get("max_model_len")),
+    )
 
 
 def _tokens(model: str, body: Mapping[str, Any]) -> _Inquiry[list[int]]:

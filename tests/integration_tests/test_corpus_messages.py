@@ -40,8 +40,10 @@ def model(llm: ChatVLLM, record: Record) -> Runnable[Any, AIMessage]:
     """What answers with a record; of a whole body, with streaming inside switched off."""
     if record["mode"] == "full":
         llm = llm.model_copy(update={"streaming": False})
-    limit = {"max_tokens": record["max_tokens"]} if record.get("max_tokens") else {}
-    return llm.bind_tools(record["tools"], model=record["id"], **limit)
+    asked = {"max_tokens": record["max_tokens"]} if record.get("max_tokens") else {}
+    if record["tool_choice"] == "none":
+        asked["tool_choice"] = "none"
+    return llm.bind_tools(record["tools"], model=record["id"], **asked)
 
 
 def calls_of(message: Any, record: Record) -> list[Any]:
@@ -49,7 +51,11 @@ def calls_of(message: Any, record: Record) -> list[Any]:
     assert isinstance(message, AIMessage)
     judged = judge(message.tool_calls, record)
     good = [call for call in judged if call["type"] == "tool_call"]
-    return [*good, *(call for call in judged if call not in good), *message.invalid_tool_calls]
+    invalid = message.invalid_tool_calls
+    if record["scenario"] == "leaked_markup_in_content":  # to the server they were text
+        assert all("left this call in the text" in str(call["error"]) for call in invalid)
+        invalid = []
+    return [*good, *(call for call in judged if call not in good), *invalid]
 
 
 def judge(calls: Iterable[Any], record: Record) -> list[Any]:

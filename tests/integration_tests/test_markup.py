@@ -14,6 +14,7 @@ from langchain_toolstream import ChatVLLM, ToolStreamParser
 from langchain_toolstream.core.events import ToolCallFinish, ToolCallInvalid
 from langchain_toolstream.core.markup import FORMATS
 from langchain_toolstream.testing import Recording, ReplayServer
+from langchain_toolstream.vllm.response.roads import ROADS
 from tests.unit_tests.core.markup.corpus import (
     Read,
     Record,
@@ -115,6 +116,8 @@ async def ask(llm: ChatVLLM, record: Record) -> Read:
 async def ask_all(base_url: str) -> list[tuple[Record, Read]]:
     slots = asyncio.Semaphore(8)
     models = {name: ChatVLLM(base_url=base_url, tool_call_parser=name) for name in FORMATS}
+    for record in records():  # which server it is has been found out
+        ROADS.learn((base_url, record["id"]), "content")
 
     async def one(record: Record) -> tuple[Record, Read]:
         async with slots:

@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_toolstream.core.markup import check_format
 from langchain_toolstream.core.markup.tags import structural_tag
+from langchain_toolstream.vllm.request.payload import token_limit
 
 
 def wants_calls(payload: Mapping[str, Any]) -> bool:
@@ -89,3 +90,55 @@ def ask_for_text(
     body.setdefault("skip_special_tokens", False)
     if logprobs:
         payload["logprobs"] = True
+
+
+_OF_COMPLETIONS = frozenset(
+    (
+        "extra_headers", "extra_query", "frequency_penalty", "logit_bias", "max_tokens", "model",
+        "n", "presence_penalty", "seed", "stop", "stream", "stream_options", "temperature",
+        "timeout", "top_p", "user",
+    )
+)  # fmt: skip
+_OF_CHAT = frozenset(
+    (
+        "add_generation_prompt", "add_special_tokens", "chat_template", "chat_template_kwargs",
+        "continue_final_message", "documents", "echo", "include_reasoning", "media_io_kwargs",
+        "mm_processor_kwargs", "thinking_token_budget", "truncate_prompt_tokens",
+        "truncation_side",
+    )
+)  # fmt: skip
+
+
+def has_media(payload: Mapping[str, Any]) -> bool:
+    """Whether the messages of a request hold more than text, which tokens cannot say.
+
+    Args:
+        payload: What the SDK is given.
+    """
+    contents = [one.get("content") for one in payload.get("messages", ())]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, Mapping) and part.get("type") != "text" for part in parts)
+
+
+def as_completion(
+    payload: Mapping[str, Any], prompt: list[int], room: int | None
+) -> dict[str, Any]:
+    """Write a chat request as one to `/v1/completions`.
+
+    Args:
+        payload: The chat request.
+        prompt: The tokens that the chat template makes of it.
+        room: How many tokens the prompt and the answer may have together: where the request names
+            no limit, the endpoint would stop after 16.
+    """
+    made = {name: value for name, value in payload.items() if name in _OF_COMPLETIONS}
+    body = payload.get("extra_body") or {}
+    limit = token_limit(payload)
+    if limit is None and room is not None:
+        limit = room - len(prompt)
+    if limit is not None:
+        made["max_tokens"] = limit
+    extra = {name: value for name, value in body.items() if name not in _OF_CHAT}
+    if payload.get("response_format"):
+        extra["response_format"] = payload["response_format"]
+    return {**made, "prompt": prompt, "extra_body": extra}

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -83,6 +84,15 @@ class AnswerReader:
         resumption: Resumption | None = None,
     ) -> None:
         """Start before the first byte."""
+        self._fresh = partial(
+            AnswerReader,
+            no_parameters=no_parameters,
+            max_tokens=max_tokens,
+            passed=passed,
+            hides_reasoning=hides_reasoning,
+            several=several,
+            markup=markup,
+        )
         self.done = False
         self._markup = markup
         self._resumption = resumption
@@ -98,6 +108,10 @@ class AnswerReader:
         self._events: dict[int, list[Event]] = {}
         self._details = Details()
         self._only_choice = None if several else OnlyChoice()
+
+    def restart(self) -> None:
+        """Forget what has come, to read the answer to another request."""
+        vars(self).update(vars(self._fresh()))
 
     def feed(self, data: bytes) -> list[tuple[int, Event]]:
         """Take the next bytes of an event stream.

@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_toolstream.core.deltas import content_text, fragments_of, mappings, text_of
 from langchain_toolstream.core.markup import AUTO, MarkupReader
-from langchain_toolstream.vllm.response.markup import Declared, declared
+from langchain_toolstream.vllm.response.declared import Declared, declared
 
 
 class LeftInText:
@@ -20,11 +20,15 @@ class LeftInText:
     Args:
         tools: The request's tools.
         choices: How many choices the request asks for.
+        parser: The format that the client has read, if it has.
     """
 
-    def __init__(self, tools: Iterable[Mapping[str, Any]], choices: int = 1) -> None:
+    def __init__(
+        self, tools: Iterable[Mapping[str, Any]], choices: int = 1, *, parser: str | None = None
+    ) -> None:
         """Start before the first chunk."""
         self._tools = declared(tools)
+        self._parser = parser
         self._left = choices
         self._choices: dict[int, _Text] = {}
 
@@ -49,7 +53,7 @@ class LeftInText:
             index = index if type(index) is int else position
             text = self._choices.get(index)
             if text is None:
-                text = self._choices[index] = _Text(self._tools)
+                text = self._choices[index] = _Text(self._tools, self._parser)
             if text.done:
                 continue
             key = "delta" if isinstance(choice.get("delta"), Mapping) else "message"
@@ -68,8 +72,9 @@ class LeftInText:
 class _Text:
     """The text of one message."""
 
-    def __init__(self, tools: Mapping[str, Declared]) -> None:
+    def __init__(self, tools: Mapping[str, Declared], parser: str | None) -> None:
         self._tools = tools
+        self._parser = parser
         self._reader = MarkupReader(AUTO, tools)
         self._calls: list[dict[str, Any]] = []
         self.done = False
@@ -101,12 +106,17 @@ class _Text:
                 **fragment,
                 "type": "invalid_tool_call",
                 "function": {"name": "", **function},
-                "error": _reason(self._reader.format),
+                "error": _reason(self._reader.format, self._parser),
             }
         )
 
 
-def _reason(name: str) -> str:
+def _reason(name: str, parser: str | None) -> str:
+    if parser is not None:
+        return (
+            f"The client reads the format {parser}, and this call is written in the format {name}, "
+            f'so it was left in the text: use ChatVLLM(tool_call_parser="{name}").'
+        )
     return (
         f"The server left this call in the text of the answer. It is written in the format {name}: "
         f"start the server with --enable-auto-tool-choice --tool-call-parser {name}, or let the "

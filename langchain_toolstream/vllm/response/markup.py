@@ -2,104 +2,81 @@
 
 Chunks come in as a server without a tool-call parser sends them, and go on as one with the right
 parser would have sent them. The text is in `content`, or, where a parser of the server may have
-swallowed it, in the tokens of `logprobs`. An answer with calls that is whole in `content` shows
-that this server leaves the text alone; from then on its tokens are not asked for.
+swallowed it, in the tokens of `logprobs`; or it is what `/v1/completions` answers. `roads` says
+which of them is asked for.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_toolstream.core.deltas import mappings, text_of
-from langchain_toolstream.core.errors import JSONPath
+from langchain_toolstream.core.deltas import is_mapping, mappings, text_of
 from langchain_toolstream.core.markup import MarkupReader
-from langchain_toolstream.schema.types import types_at
+from langchain_toolstream.vllm.response.declared import Declared, declared
+from langchain_toolstream.vllm.response.left_in_text import LeftInText
 
-_MAX_SERVERS = 1000
 _is_end_token = re.compile(r"<[^<>\s]{1,60}>|\[/?[A-Z_]{1,30}\]").fullmatch
 
-Server = tuple[str, str]
 
-
-class LeavesTextAlone:
-    """Which servers give the text as the model wrote it, as far as their answers have shown."""
-
-    def __init__(self) -> None:
-        """Know none."""
-        self._known: dict[Server, None] = {}
-
-    def knows(self, server: Server) -> bool:
-        """Whether a server does."""
-        return server in self._known
-
-    def learn(self, server: Server) -> None:
-        """Remember that a server does."""
-        if len(self._known) >= _MAX_SERVERS:
-            self._known.clear()
-        self._known[server] = None
-
-    def forget(self, server: Server) -> None:
-        """A server that did has swallowed an answer: it was started anew, with other flags."""
-        self._known.pop(server, None)
-
-
-LEAVES_TEXT_ALONE = LeavesTextAlone()
-
-
-class Declared:
-    """A tool of a request, as far as reading has to know it."""
-
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        """Take its schema."""
-        self._parameters = parameters
-
-    def types_at(self, path: JSONPath) -> frozenset[str]:
-        """Say of which JSON types an argument, or a part of one, may be."""
-        return types_at(self._parameters, path)
-
-
-def declared(tools: Iterable[Mapping[str, Any]]) -> dict[str, Declared]:
-    """Take the tools of a request.
-
-    Args:
-        tools: As the request has them.
-
-    Returns:
-        Each by its name.
-    """
-    functions = [tool.get("function", tool) for tool in tools]
-    return {str(one.get("name")): Declared(one.get("parameters") or {}) for one in functions}
+class NoTokensError(Exception):
+    """The tokens of an answer were asked for and did not come, so its text may be lost."""
 
 
 class MarkupChunks:
     """Read the markup in the chunks of one answer.
 
     Args:
-        parser: The name of the format, or `"auto"`.
         tools: The request's tools.
-        server: The base URL and the name of the model.
-        asked_logprobs: Whether the request asked for logprobs only to get the text.
-        thoughts_begun: Whether the prompt has begun the model's thoughts.
+        choices: How many choices the request asks for.
+        any_text: Whether the request leaves it to the model what its text looks like.
+
+    Attributes:
+        done: Whether there is nothing more to read; there always is.
     """
 
     done = False
 
     def __init__(
+        self, tools: Sequence[Mapping[str, Any]], *, choices: int = 1, any_text: bool = True
+    ) -> None:
+        """Wait for `restart`."""
+        self._bound = tools
+        self._tools = declared(tools)
+        self._number = choices
+        self._any_text = any_text
+
+    def restart(
         self,
         parser: str,
-        tools: Iterable[Mapping[str, Any]],
         *,
-        server: Server,
-        asked_logprobs: bool,
-        thoughts_begun: bool,
+        asked_logprobs: bool = False,
+        needs_tokens: bool = False,
+        thoughts_begun: bool = False,
+        hides_thoughts: bool = False,
     ) -> None:
-        """Start before the first chunk."""
+        """Begin before the first chunk.
+
+        Args:
+            parser: The name of the format, or `"auto"`.
+            asked_logprobs: Whether the request asked for logprobs only to get the text.
+            needs_tokens: Whether an answer without them is not to be read.
+            thoughts_begun: Whether the prompt has begun the model's thoughts.
+            hides_thoughts: Whether they are not to be shown.
+        """
         self._parser = parser
-        self._tools = declared(tools)
-        self._server = server
         self._asked_logprobs = asked_logprobs
+        self._needs_tokens = needs_tokens
         self._thoughts_begun = thoughts_begun
+        self._hides_thoughts = hides_thoughts
         self._choices: dict[int, _Choice] = {}
+        self._left = (
+            LeftInText(self._bound, self._number, parser=parser) if self._any_text else None
+        )
+
+    @property
+    def shows_text_alone(self) -> bool:
+        """Whether the answer has shown that no parser of the server touches its text."""
+        return any(one.ended and one.leaves_text_alone for one in self._choices.values())
 
     def feed(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
         """Read a chunk, or a whole body.
@@ -109,6 +86,9 @@ class MarkupChunks:
 
         Returns:
             The chunk with the calls, the text and the thoughts in their places.
+
+        Raises:
+            NoTokensError: It is of an answer without the tokens that were asked for.
         """
         choices = chunk.get("choices")
         if not isinstance(choices, list) or not choices:
@@ -120,21 +100,58 @@ class MarkupChunks:
             known = self._choices.get(index)
             if known is None:
                 known = self._choices[index] = _Choice(
-                    self._parser, self._tools, thoughts_begun=self._thoughts_begun
+                    self._parser,
+                    self._tools,
+                    needs_tokens=self._needs_tokens,
+                    thoughts_begun=self._thoughts_begun,
                 )
-            made += known.read(index, choice)
-            if known.ended and known.leaves_text_alone:
-                LEAVES_TEXT_ALONE.learn(self._server)
+            made += known.read(index, _as_chat(choice, is_whole=_is_whole(chunk)))
         if self._asked_logprobs:
             made = [{**choice, "logprobs": None} for choice in made]
-        return {**chunk, "choices": made}
+        if self._hides_thoughts:
+            made = [_without_thoughts(choice) for choice in made]
+        chunk = {**chunk, "choices": made}
+        if self._left is not None:
+            chunk = self._left.feed(chunk)
+            if self._left.done:
+                self._left = None
+        return chunk
+
+
+def _is_whole(chunk: Mapping[str, Any]) -> bool:
+    return chunk.get("object") == "text_completion" and is_mapping(chunk.get("usage"))
+
+
+def _as_chat(choice: Mapping[str, Any], *, is_whole: bool) -> Mapping[str, Any]:
+    """Write a choice of `/v1/completions` as one of a chat answer."""
+    if "text" not in choice or "delta" in choice or "message" in choice:
+        return choice
+    rest = {key: value for key, value in choice.items() if key not in _OF_COMPLETION}
+    return {**rest, "message" if is_whole else "delta": {"content": text_of(choice["text"])}}
+
+
+_OF_COMPLETION = ("text", "logprobs", "prompt_token_ids", "prompt_logprobs")
+
+
+def _without_thoughts(choice: Mapping[str, Any]) -> dict[str, Any]:
+    key = "message" if "message" in choice else "delta"
+    said = {name: value for name, value in choice[key].items() if name != "reasoning"}
+    return {**choice, key: said}
 
 
 class _Choice:
     """One message on its way."""
 
-    def __init__(self, parser: str, tools: Mapping[str, Declared], *, thoughts_begun: bool) -> None:
+    def __init__(
+        self,
+        parser: str,
+        tools: Mapping[str, Declared],
+        *,
+        needs_tokens: bool,
+        thoughts_begun: bool,
+    ) -> None:
         self._parser = parser
+        self._needs_tokens = needs_tokens
         self._tools = tools
         self._thoughts_begun = thoughts_begun
         self._reader: MarkupReader | None = None
@@ -170,6 +187,8 @@ class _Choice:
         tokens = self._tokens_of(choice, is_end=reason == "stop" and not isinstance(stop, str))
         if self._reader is None and (tokens or content or thought or reason):
             self._by_tokens = bool(tokens)
+            if self._needs_tokens and not tokens:
+                raise NoTokensError
             begun = self._thoughts_begun or (self._by_tokens and bool(thought))
             begun = begun and (self._by_tokens or not thought)
             self._reader = MarkupReader(self._parser, self._tools, thinking=begun)

@@ -26,6 +26,7 @@ from langchain_toolstream.vllm.response.markup import MarkupChunks
 from langchain_toolstream.vllm.response.question import Question
 from langchain_toolstream.vllm.response.read_ahead import ReadAhead, areads, idle_timeout, reads
 from langchain_toolstream.vllm.response.resume import Request, Resumption, advance
+from langchain_toolstream.vllm.response.roads import ClientReading
 from langchain_toolstream.vllm.server import ONE_LOOP
 
 
@@ -41,6 +42,7 @@ class AnswerStream:
         coalesce: As for `ChatVLLM`.
         silence: For how many seconds nothing may come in a streamed answer; `None` for no limit.
         resumption: What goes on with an answer that breaks off, if that may be.
+        reading: How it is asked for so that the client can read it, where it does.
     """
 
     payload: dict[str, Any]
@@ -50,6 +52,7 @@ class AnswerStream:
     coalesce: bool
     silence: float | None
     resumption: Resumption | None = None
+    reading: ClientReading | None = None
 
     def events(
         self, client: Any, find_model: Callable[[], str], ask: Callable[[Question], Any]

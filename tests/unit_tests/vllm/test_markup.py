@@ -5,13 +5,24 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import httpx2
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_toolstream import ChatVLLM
+from langchain_toolstream.vllm import VLLMEmptyOutputError
 from langchain_toolstream.vllm.response.answer import AnswerReader
-from langchain_toolstream.vllm.response.markup import LEAVES_TEXT_ALONE, MarkupChunks
-from tests.unit_tests.vllm.mocked import READS, MockedServer, Read, streamed
+from langchain_toolstream.vllm.response.markup import MarkupChunks
+from langchain_toolstream.vllm.response.roads import ROADS
+from tests.unit_tests.vllm.mocked import (
+    BASE,
+    READS,
+    MockedServer,
+    Read,
+    ainvoke,
+    invoke,
+    streamed,
+)
 from tests.unit_tests.vllm.wire import body
 from tests.unit_tests.vllm.wire import chunk as chunk_of
 
@@ -28,7 +39,7 @@ CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 3, "b": 12}}\n</tool_cal
 
 @pytest.fixture(autouse=True)
 def _knows_no_server() -> None:
-    LEAVES_TEXT_ALONE.forget(SERVER)
+    ROADS.forget(SERVER)
 
 
 def chunk(delta: dict[str, Any], *tokens: str, **more: Any) -> dict[str, Any]:
@@ -37,13 +48,8 @@ def chunk(delta: dict[str, Any], *tokens: str, **more: Any) -> dict[str, Any]:
 
 
 def message(chunks: list[dict[str, Any]], *, asked: bool = True, **options: Any) -> AIMessage:
-    markup = MarkupChunks(
-        options.pop("parser", "hermes"),
-        [TOOL, OTHER],
-        server=SERVER,
-        asked_logprobs=asked,
-        thoughts_begun=options.pop("thoughts_begun", False),
-    )
+    markup = MarkupChunks([TOOL, OTHER])
+    markup.restart(options.pop("parser", "hermes"), asked_logprobs=asked, **options)
     reader = AnswerReader(markup=markup)
     for one in chunks:
         reader.feed(b"data: " + json.dumps(one).encode() + b"\n\n")
@@ -67,7 +73,6 @@ def test_calls_out_of_content() -> None:
     found = message([*pieces, chunk({}, **END)])
     assert calls(found) == WANTED
     assert found.content == "So: "
-    assert not LEAVES_TEXT_ALONE.knows(SERVER)  # nothing has shown that it always does
 
 
 def test_a_parser_of_the_server_that_swallows_the_calls() -> None:
@@ -78,13 +83,6 @@ def test_a_parser_of_the_server_that_swallows_the_calls() -> None:
     assert calls(found) == WANTED
     assert found.content == ""
     assert "logprobs" not in found.response_metadata
-    assert not LEAVES_TEXT_ALONE.knows(SERVER)
-
-
-def test_a_server_that_leaves_the_text_alone_is_remembered() -> None:
-    pieces = [chunk({"content": one}, one) for one in (CALL[:12], CALL[12:])]
-    assert calls(message([*pieces, chunk({}, "<|im_end|>", **END)])) == WANTED
-    assert LEAVES_TEXT_ALONE.knows(SERVER)
 
 
 def test_thoughts_that_the_servers_reasoning_parser_shows() -> None:
@@ -112,9 +110,8 @@ def test_thoughts_that_nobody_else_reads(by_tokens: bool) -> None:  # noqa: FBT0
 
 def test_a_whole_body() -> None:
     body = {"choices": [{"index": 0, "message": {"content": f"So: {CALL}"}, **END}]}
-    markup = MarkupChunks(
-        "hermes", [TOOL], server=SERVER, asked_logprobs=False, thoughts_begun=False
-    )
+    markup = MarkupChunks([TOOL])
+    markup.restart("hermes")
     reader = AnswerReader(markup=markup)
     reader.feed_body(json.dumps(body).encode())
     reader.close()
@@ -145,7 +142,7 @@ def test_what_is_asked_for() -> None:
     sent = payload(llm())
     assert (sent["tool_choice"], sent["logprobs"]) == ("none", True)
     assert sent["extra_body"] == {"skip_special_tokens": False}
-    LEAVES_TEXT_ALONE.learn(SERVER)
+    ROADS.learn(SERVER, "content")
     assert "logprobs" not in payload(llm())
 
 
@@ -230,3 +227,142 @@ def test_a_text_that_was_asked_for_is_a_text(asked: dict[str, Any]) -> None:
     server = MockedServer(lambda _: streamed(LEFT))
     found = server.llm().bind_tools([TOOL, OTHER], **asked).invoke("go")
     assert (found.content, found.invalid_tool_calls) == (CALL, [])
+
+
+class Roadside:
+    """A server, by what it answers under each path; it notes which were asked for."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+        self.bodies: list[Any] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.path.rpartition("/")[2]
+        body = json.loads(request.content or b"{}")
+        if path == "completions":
+            path = "chat" if "chat" in request.url.path else "text"
+        if path == "chat":
+            path = "tokens" if body.get("logprobs") else "content"
+        self.asked.append(path)
+        self.bodies.append(body)
+        answer = self.answers.get(path, (404, {"message": "Not Found"}))
+        if isinstance(answer, bytes):
+            return streamed(answer)
+        return httpx2.Response(answer[0], json=answer[1])
+
+
+def plain(*texts: str, tokens: tuple[str, ...] = ()) -> bytes:
+    """A chat answer whose text is this, with its tokens where they are given."""
+    pieces = [chunk({}, *tokens)] if tokens else []
+    pieces += [chunk({"content": one}) for one in texts]
+    usage = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 40}}
+    return body(*pieces, chunk({}, **END), usage)
+
+
+PROMPT = (
+    200,
+    {"tokens": [1, 2, 3], "max_model_len": 1000, "token_strs": ["a", "<think>", "\u010a"]},
+)
+RAW = body(
+    *({"choices": [{"index": 0, "text": one}]} for one in ("Add.</think>\n\n", CALL)),
+    {"choices": [{"index": 0, "text": "", **END}]},
+)
+
+
+def model(server: Roadside, name: str) -> Any:
+    llm = MockedServer(server).llm(model=name, tool_call_parser="hermes")  # type: ignore[arg-type]
+    return llm.bind_tools([TOOL, OTHER])
+
+
+@pytest.mark.parametrize("read", [invoke, ainvoke])
+async def test_a_server_that_leaves_the_text_alone_is_asked_for_the_text(read: Read) -> None:
+    server = Roadside(tokens=plain(CALL, tokens=(CALL,)), content=plain(CALL))
+    llm = model(server, f"alone-{read.__name__}")
+    for _ in range(2):
+        assert calls(await read(llm)) == WANTED
+    assert server.asked == ["tokens", "content"]
+
+
+@pytest.mark.parametrize("read", [invoke, ainvoke])
+async def test_where_no_tokens_come_the_prompt_is_sent_as_tokens(read: Read) -> None:
+    server = Roadside(tokens=plain("\n"), tokenize=PROMPT, text=RAW)
+    llm = model(server, f"no-tokens-{read.__name__}")
+    for _ in range(2):
+        found = await read(llm)
+        assert calls(found) == WANTED
+        assert found.additional_kwargs["reasoning_content"] == "Add."
+    assert server.asked == ["tokens", "tokenize", "text", "tokenize", "text"]
+    sent = server.bodies[2]
+    assert (sent["prompt"], sent["max_tokens"]) == ([1, 2, 3], 997)
+    assert "tools" not in sent
+
+
+def test_a_server_that_refuses_logprobs() -> None:
+    refused = (400, {"error": {"message": "logprobs are off"}})
+    server = Roadside(tokens=refused, tokenize=PROMPT, text=RAW)
+    assert calls(model(server, "refuses").invoke("go")) == WANTED
+
+
+def test_where_there_is_no_other_road_the_text_is_read() -> None:
+    server = Roadside(tokens=plain(CALL), content=plain(CALL))
+    llm = model(server, "no-road")
+    assert calls(llm.invoke("go")) == calls(llm.invoke("go")) == WANTED
+    assert server.asked == ["tokens", "tokenize", "content", "content"]
+
+
+def test_a_swallowed_answer_is_never_one_without_calls() -> None:
+    server = Roadside(tokens=plain("\n"), content=plain("\n"))
+    with pytest.raises(VLLMEmptyOutputError):
+        model(server, "swallows").invoke("go")
+
+
+def test_a_server_that_was_started_anew_with_a_parser_that_swallows() -> None:
+    server = Roadside(content=plain("\n"), tokens=plain("\n", tokens=(CALL,)))
+    ROADS.learn((BASE, "anew"), "content")
+    llm = model(server, "anew")
+    assert calls(llm.invoke("go")) == calls(llm.invoke("go")) == WANTED
+    assert server.asked == ["content", "tokens", "tokens"]
+
+
+def test_images_have_no_tokens() -> None:
+    server = Roadside(tokens=plain(CALL), tokenize=PROMPT, text=RAW, content=plain(CALL))
+    image = {"type": "image_url", "image_url": {"url": "http://x/a.png"}}
+    assert calls(model(server, "images").invoke([("user", [image])])) == WANTED
+    assert server.asked == ["tokens", "content"]
+
+
+def test_a_call_in_another_format_than_the_one_that_is_read() -> None:
+    other = "<tool_call>\n<function=add>\n<parameter=a>\n3\n</parameter>\n</function>\n</tool_call>"
+    server = Roadside(tokens=plain(other, tokens=(other,)))
+    (invalid,) = model(server, "other").invoke("go").invalid_tool_calls
+    assert "The client reads the format hermes" in invalid["error"]
+    assert 'tool_call_parser="qwen3_coder"' in invalid["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "asked"),
+    [
+        ("Qwen/Qwen3-Coder-30B", None, ["tokens"]),
+        ("mine", "/models/Qwen3-Coder-30B", ["models", "tokens"]),
+        ("another", "/models/another", ["models", "tokens"]),
+    ],
+)
+def test_auto_goes_by_the_models_name_its_root_or_what_it_writes(
+    name: str, root: str | None, asked: list[str]
+) -> None:
+    written = "<tool_call>\n<function=now>\n</function>\n</tool_call>"
+    cards = (200, {"data": [{"id": name, "root": root}]})
+    server = Roadside(
+        models=cards, tokens=plain(written, tokens=(written,)), content=plain(written)
+    )
+    llm = MockedServer(server).llm(model=name, tool_call_parser="auto")  # type: ignore[arg-type]
+    assert calls(llm.bind_tools([TOOL, OTHER]).invoke("go")) == [("now", {})]
+    assert server.asked == asked
+    tag = llm.bind_tools([TOOL, OTHER], strict=True)
+    if name == "another":
+        with pytest.raises(ValueError, match="'auto'"):
+            tag.invoke("go")
+    else:
+        tag.invoke("go")
+        assert tag_of({"extra_body": server.bodies[-1]})["triggers"] == ["<tool_call>\n<function="]
