@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +73,22 @@ class VLLMServer:
 
 
 @contextmanager
-def serve(parser: str = "hermes", *, model: str | None = None) -> Iterator[VLLMServer]:
+def serve(
+    parser: str = "hermes",
+    *,
+    model: str | None = None,
+    reads_calls: bool = True,
+    reads_thoughts: bool = True,
+    flags: Sequence[str] = (),
+) -> Iterator[VLLMServer]:
     """Run a server until the end of the block.
 
     Args:
         parser: The tool-call parser, one of `PARSERS`; its model comes with it.
         model: The parser whose model is served instead, so that the two do not fit.
+        reads_calls: Whether it has the parser at all.
+        reads_thoughts: Whether it has a reasoning parser.
+        flags: Further flags of `vllm serve`.
 
     Yields:
         The server, when it is ready.
@@ -93,7 +103,12 @@ def serve(parser: str = "hermes", *, model: str | None = None) -> Iterator[VLLMS
         with log.open("wb") as output:
             # A group of its own: vLLM is several processes, and Ctrl-C is for pytest.
             process = subprocess.Popen(
-                _command(parser, model or parser, port),
+                [
+                    *_command(model or parser, port),
+                    *(_tool_flags(parser) if reads_calls else ()),
+                    *(_THOUGHT_FLAGS if reads_thoughts else ()),
+                    *flags,
+                ],
                 env=_environment(folder),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -113,7 +128,15 @@ def serve(parser: str = "hermes", *, model: str | None = None) -> Iterator[VLLMS
             _stop(process, guard)
 
 
-def _command(parser: str, model: str, port: int) -> list[str]:
+# The reasoning parser takes text for thoughts unless it is told that there are none.
+_THOUGHT_FLAGS = ("--reasoning-parser", "qwen3")
+
+
+def _tool_flags(parser: str) -> tuple[str, ...]:
+    return ("--enable-auto-tool-choice", "--tool-call-parser", parser)
+
+
+def _command(model: str, port: int) -> list[str]:
     return [
         *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server"),
         *("--model", str(MODELS / model), "--served-model-name", "tiny"),
@@ -122,9 +145,6 @@ def _command(parser: str, model: str, port: int) -> list[str]:
         *("--hf-overrides", '{"max_position_embeddings": 65536}'),
         *("--max-model-len", "65536", "--max-num-seqs", "8"),
         *("--dtype", "float32", "--enforce-eager"),
-        *("--enable-auto-tool-choice", "--tool-call-parser", parser),
-        # The reasoning parser takes text for thoughts unless it is told that there are none.
-        *("--reasoning-parser", "qwen3"),
         *("--default-chat-template-kwargs", '{"enable_thinking": false}'),
         # A model this small writes white space for ever where JSON allows it.
         *("--structured-outputs-config", '{"disable_any_whitespace": true, "backend": "xgrammar"}'),

@@ -150,6 +150,16 @@ TAGS: Final[dict[str, Tag]] = {
 """The formats that have a tag."""
 
 
+def style_of(name: str) -> str:
+    """Say how the structural tag of a format writes arguments: `json`, or a style of tags.
+
+    Args:
+        name: The name of the format; one without a tag counts as `json`.
+    """
+    tag = TAGS.get(name)
+    return "json" if tag is None else tag.style
+
+
 def structural_tag(
     name: str,
     tools: Sequence[Mapping[str, Any]],

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_toolstream.core.markup import check_format
-from langchain_toolstream.core.markup.tags import structural_tag
+from langchain_toolstream.core.markup.tags import structural_tag, style_of
 from langchain_toolstream.vllm.request.payload import token_limit
+from langchain_toolstream.vllm.request.strict import check_schemas
 
 
 def wants_calls(payload: Mapping[str, Any]) -> bool:
@@ -78,6 +79,7 @@ def ask_for_text(
                 "constraint: leave out structured_outputs and response_format."
             )
             raise ValueError(msg)
+        check_schemas(tools, style_of(parser))
         tag = structural_tag(
             parser,
             tools,
@@ -107,6 +109,22 @@ _OF_CHAT = frozenset(
         "truncation_side",
     )
 )  # fmt: skip
+
+
+def show_tools(payload: dict[str, Any]) -> None:
+    """Show the tools where the server hides them under `tool_choice="none"`.
+
+    It does so where it was started with `--exclude-tools-when-tool-choice-none`. Variables of the
+    chat template are passed on in any case.
+
+    Args:
+        payload: What the SDK is given.
+    """
+    body = payload["extra_body"]
+    body["chat_template_kwargs"] = {
+        "tools": payload["tools"],
+        **(body.get("chat_template_kwargs") or {}),
+    }
 
 
 def has_media(payload: Mapping[str, Any]) -> bool:

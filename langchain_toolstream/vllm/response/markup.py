@@ -7,7 +7,7 @@ which of them is asked for.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_toolstream.core.deltas import is_mapping, mappings, text_of
@@ -20,6 +20,10 @@ _is_end_token = re.compile(r"<[^<>\s]{1,60}>|\[/?[A-Z_]{1,30}\]").fullmatch
 
 class NoTokensError(Exception):
     """The tokens of an answer were asked for and did not come, so its text may be lost."""
+
+
+class HiddenToolsError(Exception):
+    """The server has not shown the tools to the model."""
 
 
 class MarkupChunks:
@@ -45,11 +49,12 @@ class MarkupChunks:
         self._number = choices
         self._any_text = any_text
 
-    def restart(
+    def restart(  # noqa: PLR0913 - what is known of the request
         self,
         parser: str,
         *,
         asked_logprobs: bool = False,
+        asked_prompt: bool = False,
         needs_tokens: bool = False,
         thoughts_begun: bool = False,
         hides_thoughts: bool = False,
@@ -59,12 +64,14 @@ class MarkupChunks:
         Args:
             parser: The name of the format, or `"auto"`.
             asked_logprobs: Whether the request asked for logprobs only to get the text.
+            asked_prompt: Whether it asked for the prompt only to see the tools in it.
             needs_tokens: Whether an answer without them is not to be read.
             thoughts_begun: Whether the prompt has begun the model's thoughts.
             hides_thoughts: Whether they are not to be shown.
         """
         self._parser = parser
         self._asked_logprobs = asked_logprobs
+        self._asked_prompt = asked_prompt
         self._needs_tokens = needs_tokens
         self._thoughts_begun = thoughts_begun
         self._hides_thoughts = hides_thoughts
@@ -89,7 +96,12 @@ class MarkupChunks:
 
         Raises:
             NoTokensError: It is of an answer without the tokens that were asked for.
+            HiddenToolsError: The tools were not in the prompt.
         """
+        if self._asked_prompt and chunk.get("prompt_text") is not None:
+            if not shows(text_of(chunk["prompt_text"]), self._bound):
+                raise HiddenToolsError
+            chunk = {**chunk, "prompt_text": None}
         choices = chunk.get("choices")
         if not isinstance(choices, list) or not choices:
             return chunk
@@ -116,6 +128,25 @@ class MarkupChunks:
             if self._left.done:
                 self._left = None
         return chunk
+
+
+_plain_words = re.compile(r"""[^"'\\<>&\r\n\t]{4,80}""").match
+
+
+def shows(prompt: str, tools: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the prompt of a request shows its tools to the model.
+
+    Args:
+        prompt: What the chat template has made.
+        tools: The request's tools.
+    """
+    functions = [tool.get("function", tool) for tool in tools]
+    described = (_plain_words(text_of(one.get("description"))) for one in functions)
+    marks = [
+        found[0] if found else text_of(one.get("name"))
+        for one, found in zip(functions, described, strict=True)
+    ]
+    return any(mark in prompt for mark in marks)
 
 
 def _is_whole(chunk: Mapping[str, Any]) -> bool:

@@ -26,8 +26,13 @@ from langchain_toolstream.vllm.request.markup import (
     ask_for_text,
     has_constraint,
     has_media,
+    show_tools,
 )
-from langchain_toolstream.vllm.response.markup import MarkupChunks, NoTokensError
+from langchain_toolstream.vllm.response.markup import (
+    HiddenToolsError,
+    MarkupChunks,
+    NoTokensError,
+)
 
 Road = Literal["tokens", "content", "prompt"]
 Server = tuple[str, str]
@@ -43,6 +48,7 @@ class Roads:
         """Know none."""
         self._roads: dict[Server, Road] = {}
         self._formats: dict[Server, str] = {}
+        self._hiding: dict[Server, bool] = {}
 
     def road(self, server: Server) -> Road:
         """Say how to ask a server."""
@@ -55,6 +61,14 @@ class Roads:
     def forget(self, server: Server) -> None:
         """A server has swallowed an answer: it was started anew, with other flags."""
         self._roads.pop(server, None)
+
+    def hides_tools(self, server: Server) -> bool | None:
+        """Whether it hides tools under `tool_choice="none"`; `None` where that is not known."""
+        return self._hiding.get(server)
+
+    def learn_hiding(self, server: Server, *, hides: bool) -> None:
+        """Remember whether it hides them."""
+        _remember(self._hiding, server, hides)
 
     def format(self, server: Server) -> str | None:
         """Say in which format the model writes; `None` where that was not looked for."""
@@ -73,7 +87,13 @@ def _remember(known: dict[Server, Any], server: Server, value: Any) -> None:
 
 ROADS = Roads()
 
-RETRIED = (NoTokensError, VLLMEmptyOutputError, VLLMInvalidRequestError, VLLMNotFoundError)
+RETRIED = (
+    HiddenToolsError,
+    NoTokensError,
+    VLLMEmptyOutputError,
+    VLLMInvalidRequestError,
+    VLLMNotFoundError,
+)
 """Errors after which another road may be taken."""
 
 
@@ -160,6 +180,10 @@ class ClientReading:
             error: How it failed.
         """
         road = self._road
+        if isinstance(error, HiddenToolsError):
+            ROADS.learn_hiding(self._server, hides=True)
+            self._write()
+            return True
         if road == "tokens" and (
             isinstance(error, NoTokensError)
             or (isinstance(error, VLLMInvalidRequestError) and "logprob" in str(error).lower())
@@ -174,6 +198,8 @@ class ClientReading:
 
     def ended(self) -> None:
         """The answer has come: remember the road, if it was not the first one."""
+        if self._asks_prompt:
+            ROADS.learn_hiding(self._server, hides=False)
         if self._tried or self.markup.shows_text_alone:
             road: Road = "content" if self.markup.shows_text_alone else self._road
             ROADS.learn(self._server, road)
@@ -209,6 +235,12 @@ class ClientReading:
             made = as_completion(made, prompt.ids, prompt.room)
             begun = begun or _begins_thoughts(self._parser, prompt.end)
         self.is_text = prompt is not None
+        hides = ROADS.hides_tools(self._server)
+        if hides and not self.is_text:
+            show_tools(made)
+        self._asks_prompt = hides is None and not (self.is_text or body.get("return_prompt_text"))
+        if self._asks_prompt:
+            made["extra_body"]["return_prompt_text"] = True
         if (self._payload.get("extra_body") or {}).get("return_token_ids"):
             made["extra_body"]["return_token_ids"] = True  # so that the answer can go on
         self._payload.clear()
@@ -216,6 +248,7 @@ class ClientReading:
         self.markup.restart(
             self._parser,
             asked_logprobs=asks,
+            asked_prompt=self._asks_prompt,
             needs_tokens=self._road == "tokens" and "prompt" not in self._tried,
             thoughts_begun=begun,
             hides_thoughts=self.is_text and body.get("include_reasoning") is False,

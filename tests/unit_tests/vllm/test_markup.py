@@ -141,7 +141,7 @@ def llm(parser: str = "hermes", **fields: Any) -> ChatVLLM:
 def test_what_is_asked_for() -> None:
     sent = payload(llm())
     assert (sent["tool_choice"], sent["logprobs"]) == ("none", True)
-    assert sent["extra_body"] == {"skip_special_tokens": False}
+    assert sent["extra_body"] == {"skip_special_tokens": False, "return_prompt_text": True}
     ROADS.learn(SERVER, "content")
     assert "logprobs" not in payload(llm())
 
@@ -239,14 +239,15 @@ class Roadside:
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path.rpartition("/")[2]
-        body = json.loads(request.content or b"{}")
+        sent = json.loads(request.content or b"{}")
         if path == "completions":
             path = "chat" if "chat" in request.url.path else "text"
         if path == "chat":
-            path = "tokens" if body.get("logprobs") else "content"
+            path = "tokens" if sent.get("logprobs") else "content"
         self.asked.append(path)
-        self.bodies.append(body)
+        self.bodies.append(sent)
         answer = self.answers.get(path, (404, {"message": "Not Found"}))
+        answer = answer(sent) if callable(answer) else answer
         if isinstance(answer, bytes):
             return streamed(answer)
         return httpx2.Response(answer[0], json=answer[1])
@@ -366,3 +367,22 @@ def test_auto_goes_by_the_models_name_its_root_or_what_it_writes(
     else:
         tag.invoke("go")
         assert tag_of({"extra_body": server.bodies[-1]})["triggers"] == ["<tool_call>\n<function="]
+
+
+def test_a_server_that_hides_the_tools_under_none_is_made_to_show_them() -> None:
+    hidden = {"choices": [], "prompt_text": "user: What is 3 * 12?"}
+    server = Roadside(
+        content=plain(CALL),
+        tokens=lambda sent: body(
+            hidden if "chat_template_kwargs" not in sent else {**hidden, "prompt_text": "add"},
+            chunk({"content": CALL}, CALL),
+            chunk({}, **END),
+        ),
+    )
+    llm = model(server, "hides")
+    assert calls(llm.invoke("go")) == calls(llm.invoke("go")) == WANTED
+    assert server.asked == ["tokens", "tokens", "content"]
+    assert [one.get("return_prompt_text") for one in server.bodies] == [True, None, None]
+    assert "chat_template_kwargs" not in server.bodies[0]
+    for sent in server.bodies[1:]:
+        assert sent["chat_template_kwargs"] == {"tools": sent["tools"]}
