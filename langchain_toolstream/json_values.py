@@ -33,6 +33,9 @@ _EACH = 8
 a bound on how long the walk takes."""
 _DESCRIPTION = 64
 
+MAX_ROWS = 1000
+"""Rows of a table that are written, together with how many there are."""
+
 MAX_DEPTH = 150
 """Levels of containers that are written: more than the arguments of a call may have, less than
 browsers read."""
@@ -135,8 +138,10 @@ def bounded(value: Any) -> Any:
     """Turn a value that somebody else made into one that JSON has.
 
     Dicts, lists, texts, numbers, booleans and `None` stay what they are. Models and dataclasses
-    become dicts, bytes a dict with their `base64`, numbers that JSON does not have text; what is
-    unknown becomes `{"$type": ...}`.
+    become dicts, bytes a dict with their `base64`, numbers that JSON does not have text. Data
+    frames, and lists of more than `MAX_ROWS` dicts, become
+    `{"$type": ..., "columns": [...], "rows": [{...}], "total": ...}`. What is unknown becomes
+    `{"$type": ...}`.
 
     Args:
         value: An artifact, say.
@@ -147,7 +152,7 @@ def bounded(value: Any) -> Any:
     try:
         return _Walk(MAX_VALUE).plain(value)
     except _TooLargeError:
-        return _description(value)
+        return _Walk(MAX_VALUE).table(value) if _is_rows(value) else _description(value)
 
 
 class _Walk:
@@ -190,9 +195,33 @@ class _Walk:
             return self.plain(inner)
         if isinstance(value, Mapping):
             return {_key(key): self.plain(one) for key, one in value.items()}
+        if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+            return self.plain(value.item())
+        if self._budget is not None and _is_table(value):
+            return self.table(value)
         if isinstance(value, list | tuple | set | frozenset):
             return [self.plain(one) for one in value]
         return self._describe(value)
+
+    def table(self, value: Any) -> Any:
+        """The first rows of a table, as many as there is room for."""
+        columns, rows, total = _rows_of(value)
+        names = [
+            "/".join(map(_key, column)) if isinstance(column, tuple) else _key(column)
+            for column in columns
+        ]
+        if len(set(names)) < len(names):
+            return self._describe(value)  # a row is a dict, which has each name once
+        written: dict[str, Any] = {"$type": _name(value), "columns": names, "rows": []}
+        for row in rows:
+            budget = self._budget
+            try:
+                cells = [self.plain(None if _is_missing(cell) else cell) for cell in row]
+            except _TooLargeError:
+                self._budget = budget
+                break
+            written["rows"].append(dict(zip(names, cells, strict=True)))
+        return {**written, "total": total}
 
     def _describe(self, value: Any) -> dict[str, Any]:
         if self._budget is not None:
@@ -237,6 +266,48 @@ _SCALARS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (Decimal, _number_text),
     ((bytes, bytearray, memoryview), _bytes),
 )
+
+
+# Tables, known by the names of their classes: nothing is imported to find out.
+
+
+def _library(value: Any) -> str:
+    """Whose data frame a value is, empty if it is none."""
+    for kind in type(value).__mro__:
+        library = kind.__module__.partition(".")[0]
+        if library in ("pandas", "polars") and kind.__name__ == "DataFrame":
+            return library
+    return ""
+
+
+def _is_missing(cell: Any) -> bool:
+    """Whether a data frame has no value there."""
+    if isinstance(cell, float):
+        return math.isnan(cell)
+    return type(cell).__name__ in ("NaTType", "NAType")
+
+
+def _is_rows(value: Any) -> bool:
+    return type(value) is list and all(type(one) is dict for one in value)  # these have an end
+
+
+def _is_table(value: Any) -> bool:
+    is_long = isinstance(value, list) and len(value) > MAX_ROWS
+    return bool(_library(value)) or (is_long and _is_rows(value))
+
+
+def _rows_of(value: Any) -> tuple[list[Any], Any, int]:
+    """The columns, the first rows and how many there are."""
+    library, total = _library(value), len(value)
+    if library == "pandas":
+        head = value.head(MAX_ROWS)
+        if type(head.index).__name__ != "RangeIndex":
+            head = head.reset_index()
+        return [*head.columns], head.itertuples(index=False, name=None), total
+    if library == "polars":
+        return [*value.columns], value.head(MAX_ROWS).iter_rows(), total
+    columns = [*dict.fromkeys(key for row in value[:MAX_ROWS] for key in row)]
+    return columns, ([row.get(one) for one in columns] for row in value[:MAX_ROWS]), total
 
 
 def _opened(value: Any) -> dict[str, Any] | None:

@@ -1,13 +1,16 @@
-"""A slow reader slows the models of a run.
+"""A slow reader slows the models of a run, and learns which of them broke off.
 
 `astream_events` lets a run go ahead of its reader as far as it likes. `Pace` is a callback that
 waits where a model hands over a piece, so that no more than `AHEAD` pieces are unread.
+
+It also tells nothing of a model that broke off, where another takes up its work. `Pace` is told.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
+from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -30,7 +33,7 @@ class Pace(AsyncCallbackHandler):
 
     # Whoever overrides no other callback need not be asked for it.
     ignore_chain = ignore_agent = ignore_retriever = property(lambda _: True)
-    ignore_chat_model = ignore_custom_event = property(lambda _: True)
+    ignore_custom_event = property(lambda _: True)
 
     def __init__(self) -> None:
         """Start before the run, in the event loop that reads it."""
@@ -40,6 +43,47 @@ class Pace(AsyncCallbackHandler):
         self._read = 0
         self._reader_waits = False
         self._ended = False
+        self._broken: dict[str, str] = {}  # runs of models, and why
+        self._before: dict[str, dict[str, str]] = {}  # the same, when a later model began
+
+    async def on_chat_model_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+        """Remember which models broke off before this one began.
+
+        Args:
+            *args: Ignored.
+            run_id: Of the model.
+            **kwargs: Ignored.
+        """
+        del args, kwargs
+        if self._broken:
+            self._before[str(run_id)], self._broken = self._broken, {}
+
+    async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Remember that a model broke off.
+
+        Args:
+            error: Why.
+            run_id: Of the model.
+            **kwargs: Ignored.
+        """
+        del kwargs
+        self._broken[str(run_id)] = str(error) or type(error).__name__
+
+    def broken_before(self, item: Any) -> Iterator[dict[str, Any]]:
+        """Say which models have broken off when another one begins.
+
+        All that they had said was handed over before that, so the reader has it.
+
+        Args:
+            item: What comes next.
+
+        Yields:
+            Events in the words of `astream_events`, which has none for this.
+        """
+        if item["event"] == "on_chat_model_start":
+            for run_id, error in self._before.pop(item["run_id"], {}).items():
+                data = {"error": error}
+                yield {"event": "on_chat_model_error", "run_id": run_id, "data": data}
 
     async def on_llm_new_token(
         self, token: str | list[str | dict[str, Any]], **kwargs: Any
@@ -117,4 +161,6 @@ async def paced_events(
     events: Any = runnable.astream_events(given, config, version="v2", **kwargs)
     async with aclosing(events), aclosing(pace.read(events)) as items:
         async for item in items:
+            for broken in pace.broken_before(item):
+                yield broken
             yield item

@@ -65,6 +65,7 @@ class EventReader:
         self._tasks: dict[str, str] = {}  # the calls that runs of a graph's tool node were given
         self._v2 = {
             "on_chat_model_end": self._v2_model_end,
+            "on_chat_model_error": self._v2_model_error,
             "on_tool_start": self._v2_tool_start,
             "on_tool_end": self._v2_tool_end,
             "on_tool_error": self._v2_tool_error,
@@ -199,10 +200,14 @@ class EventReader:
         """The state after a step: which calls are answered by now, and what is asked."""
         data = params.get("data")
         messages = data.get("messages") if isinstance(data, Mapping) else None
+        namespace = tuple(params.get("namespace") or ())
         events: list[ToolEvent] = []
+        for key, stream in [*self._streams.items()]:
+            if stream.start.namespace[: len(namespace)] == namespace:
+                del self._streams[key]  # it failed, and another model took up its work
+                events += self._keep(stream.abort(_NOT_ENDED))
         if isinstance(messages, list):
             self._history = messages
-            namespace = tuple(params["namespace"])
             is_first = namespace not in self._answers
             seen = self._answers.setdefault(namespace, set())
             new: list[ToolMessage] = []
@@ -295,6 +300,17 @@ class EventReader:
         del self._parents[event["run_id"]]
         return events
 
+    def _v2_model_error(self, event: Mapping[str, Any]) -> list[ToolEvent]:
+        """A model broke off, and another one begins: nothing of it stays open."""
+        run_id = event["run_id"]
+        reader = self._messages.pop(run_id, None)
+        self._hidden.discard(run_id)
+        if reader is None:
+            return []
+        events = self._keep(reader.abort(str(event["data"].get("error"))))
+        self._parents.pop(run_id, None)
+        return events
+
     def _v2_chain_start(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         given = event["data"].get("input")
         if isinstance(given, dict) and isinstance(messages := given.get("messages"), list):
@@ -310,7 +326,15 @@ class EventReader:
     def _v2_chain_end(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         self._tasks.pop(event["run_id"], None)
         self._inputs.pop(event["run_id"], None)
-        return []
+        events: list[ToolEvent] = []
+        if self._messages and event["metadata"].get("langgraph_node") == event["name"]:
+            # The models of a node have ended by now; one that has not has failed, and another one
+            # took up its work.
+            for run_id, parents in [*self._parents.items()]:
+                if run_id in self._messages and event["run_id"] in parents:
+                    error = {"error": _NOT_ENDED}
+                    events += self._v2_model_error({"run_id": run_id, "data": error})
+        return events
 
     def _v2_chain_stream(self, event: Mapping[str, Any]) -> list[ToolEvent]:
         """`ToolMap` and the nodes of a graph answer every call, also where no tool ended."""

@@ -17,6 +17,8 @@ from langchain_toolstream.core.events import (
     ToolFinish,
     ToolStart,
 )
+from langchain_toolstream.frontend.files import ag_ui_parts, has_parts, text_of, without_files
+from langchain_toolstream.frontend.heartbeat import HEARTBEAT, with_heartbeat
 from langchain_toolstream.frontend.write import Call, ProtocolWriter, as_text, write
 from langchain_toolstream.json_values import bounded, without_halves
 
@@ -30,6 +32,7 @@ def to_ag_ui(
     thread_id: str | None = None,
     run_id: str | None = None,
     show_errors: bool = False,
+    protocol_version: str | None = None,
 ) -> AsyncGenerator["BaseEvent"]:
     """Turn events into those of AG-UI, as its own models; extra `ag-ui`.
 
@@ -37,19 +40,23 @@ def to_ag_ui(
     as they are written and their results. A model that a tool runs is a subagent, which ends with
     that tool. What AG-UI has no event for is a `CUSTOM` event with the call's id as
     `toolCallId` in its value: `tool-start`, `tool-progress`, and `tool-artifact` before the
-    result. An invalid call has the reason as its result; the `metadata` of a result has a `status`,
-    `"error"` or `"denied"`, where it is no success. A run that waits for a person ends with the
-    outcome `interrupt`; `resume_command` reads the answer. The tokens of all messages are in the
-    `usage` of the last event.
+    result. Pictures and files are parts of the result for clients that read these; for others,
+    those that the model reads are `tool-file`. An invalid call has the reason as its result; the
+    `metadata` of a result, or of a message that broke off, has a `status`, `"error"` or `"denied"`,
+    where it is no success. A run that waits for a person ends with the outcome `interrupt`;
+    `resume_command` reads the answer. The tokens of all messages are in the `usage` of the last
+    event, and the reason why each ended in its `metadata`, as `finishReasons`.
 
     Args:
         events: What `tool_events` gives.
         thread_id: The conversation's id, from the `RunAgentInput`; made up otherwise.
         run_id: The run's, likewise.
         show_errors: See `to_sse`.
+        protocol_version: What the client posts as `protocolVersion`. Those before 1.0 post none,
+            and cannot read pictures in results.
 
     Returns:
-        The protocol's events, for its `EventEncoder`.
+        The protocol's events, for `ag_ui_sse`.
 
     Raises:
         ImportError: `ag-ui-protocol` is not installed.
@@ -57,10 +64,9 @@ def to_ag_ui(
     Example:
         ```python
         from ag_ui.core import RunAgentInput
-        from ag_ui.encoder import EventEncoder
         from starlette.responses import StreamingResponse
 
-        from langchain_toolstream import ChatVLLM, to_ag_ui, tool_events
+        from langchain_toolstream import ChatVLLM, ag_ui_sse, to_ag_ui, tool_events
 
         llm = ChatVLLM()
 
@@ -69,11 +75,12 @@ def to_ag_ui(
             asked = RunAgentInput.model_validate(await request.json())
             prompt = [(message.role, message.content) for message in asked.messages]
             events = to_ag_ui(
-                tool_events(llm, prompt), thread_id=asked.thread_id, run_id=asked.run_id
+                tool_events(llm, prompt),
+                thread_id=asked.thread_id,
+                run_id=asked.run_id,
+                protocol_version=asked.protocol_version,
             )
-            encoder = EventEncoder()
-            body = (encoder.encode(event) async for event in events)
-            return StreamingResponse(body, media_type=encoder.get_content_type())
+            return StreamingResponse(ag_ui_sse(events), media_type="text/event-stream")
         ```
     """
     try:
@@ -81,12 +88,46 @@ def to_ag_ui(
     except ImportError as error:
         msg = "to_ag_ui needs ag-ui-protocol: pip install 'langchain-toolstream[ag-ui]'"
         raise ImportError(msg) from error
-    writer = _AGUI(thread_id or str(uuid4()), run_id or str(uuid4()), show_errors=show_errors)
+    writer = _AGUI(
+        thread_id or str(uuid4()),
+        run_id or str(uuid4()),
+        show_errors=show_errors,
+        has_parts=has_parts(protocol_version),
+    )
     return write(events, writer, show_errors=show_errors)
 
 
+def ag_ui_sse(
+    events: AsyncIterable["BaseEvent"], *, heartbeat: float | None = HEARTBEAT
+) -> AsyncGenerator[bytes]:
+    """Write AG-UI's events as server-sent events, for the response of any ASGI app.
+
+    As AG-UI's own `EventEncoder`, and with comments while no event comes.
+
+    Args:
+        events: What `to_ag_ui` gives.
+        heartbeat: See `to_sse`.
+
+    Returns:
+        The body, piece by piece; its media type is `text/event-stream`.
+    """
+    return with_heartbeat(_encoded(events), heartbeat)
+
+
+async def _encoded(events: AsyncIterable["BaseEvent"]) -> AsyncGenerator[bytes]:
+    from ag_ui.encoder import EventEncoder  # noqa: PLC0415 - the extra's
+
+    encoder = EventEncoder()
+    try:
+        async for event in events:
+            yield encoder.encode(event).encode()
+    finally:
+        if aclose := getattr(events, "aclose", None):
+            await aclose()
+
+
 class _AGUI(ProtocolWriter["BaseEvent"]):
-    def __init__(self, thread_id: str, run_id: str, *, show_errors: bool) -> None:
+    def __init__(self, thread_id: str, run_id: str, *, show_errors: bool, has_parts: bool) -> None:
         from ag_ui import core  # noqa: PLC0415 - the extra's
 
         super().__init__(show_errors=show_errors)
@@ -101,6 +142,8 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
         self._subagents: dict[str, str] = {}  # messages of models that tools run, and the calls
         self._open_subagents: set[str] = set()
         self._usage: list[TokenUsage] = []
+        self._has_parts = has_parts
+        self._finish_reasons: list[str | None] = []  # of each message
 
     def feed(self, event: ToolEvent) -> Iterator["BaseEvent"]:
         return super().feed(_without_halves(event))
@@ -117,6 +160,7 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
             run_id=self._run_id,
             usage=usage or None,
             outcome=self._pause() if self.questions else None,
+            metadata={"finishReasons": self._finish_reasons} if self._finish_reasons else None,
         )
 
     def _pause(self) -> Any:
@@ -180,8 +224,15 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
             if call.run_id == event.run_id:
                 yield from self._end_call(call)
         if self._texts.pop(event.run_id, False):
-            yield self._ag.TextMessageEndEvent(message_id=event.run_id, **self._who(event.run_id))
-        if isinstance(event, MessageFinish) and event.usage is not None:
+            yield self._ag.TextMessageEndEvent(
+                message_id=event.run_id,
+                metadata={"status": "error"} if isinstance(event, MessageError) else None,
+                **self._who(event.run_id),
+            )
+        if isinstance(event, MessageError):
+            return
+        self._finish_reasons.append(event.finish_reason)
+        if event.usage is not None:
             usage = self._ag.token_usage_from_langchain_metadata(event.usage)
             self._usage += [usage] if usage is not None else []
 
@@ -238,9 +289,17 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
 
     def _output(self, call: Call, event: ToolFinish | ToolAnswer) -> Iterator["BaseEvent"]:
         yield from self._end_subagent(call.id, None)
-        if event.artifact is not None:
-            yield self._custom("tool-artifact", call, artifact=bounded(event.artifact))
-        yield self._result(call, as_text(event.content))
+        content, files = without_files(event.content)
+        artifact, shown = without_files(event.artifact) if self._has_parts else (event.artifact, [])
+        if artifact is not None:
+            yield self._custom("tool-artifact", call, artifact=bounded(artifact))
+        text = text_of(content)
+        if self._has_parts and (files or shown):
+            yield self._result(call, ag_ui_parts(text, files, shown))
+            return
+        for file in files:
+            yield self._custom("tool-file", call, mimeType=file.mime_type, url=file.link())
+        yield self._result(call, text)
 
     def _failure(self, call: Call, error: str) -> Iterator["BaseEvent"]:
         yield from self._end_subagent(call.id, error)
@@ -249,7 +308,7 @@ class _AGUI(ProtocolWriter["BaseEvent"]):
     def _denied(self, call: Call, event: ToolAnswer) -> Iterator["BaseEvent"]:
         yield self._result(call, as_text(event.content), "denied")
 
-    def _result(self, call: Call, content: str, status: str | None = None) -> "BaseEvent":
+    def _result(self, call: Call, content: Any, status: str | None = None) -> "BaseEvent":
         return self._ag.ToolCallResultEvent(
             message_id=f"{call.id}:result",
             tool_call_id=call.id,

@@ -18,7 +18,10 @@ from langchain_toolstream.core.events import (
     ToolFinish,
     ToolStart,
 )
-from langchain_toolstream.frontend.write import Call, ProtocolWriter, approval_data, as_text, write
+from langchain_toolstream.frontend.files import ai_sdk_output
+from langchain_toolstream.frontend.heartbeat import HEARTBEAT, write_bytes
+from langchain_toolstream.frontend.resume import answers
+from langchain_toolstream.frontend.write import Call, ProtocolWriter, approval_data, as_text
 from langchain_toolstream.json_values import bounded, to_json
 
 AI_SDK_HEADERS: Mapping[str, str] = {
@@ -46,23 +49,28 @@ _REASONS = {
 """Finish reasons in the client's words; any other word would end the stream."""
 
 
-def to_ai_sdk(
+def to_ai_sdk(  # noqa: PLR0913 - all but the first are keyword-only
     events: AsyncIterable[ToolEvent],
     *,
     message_id: str | None = None,
     show_errors: bool = False,
     client: Literal[5, 6, 7] = 5,
+    posted: Mapping[str, Any] | None = None,
+    heartbeat: float | None = HEARTBEAT,
 ) -> AsyncGenerator[bytes]:
     """Write events as the UI message stream of the AI SDK, versions 5 and later.
 
     The run is one message of the assistant, and each turn of the model a step of it. A call is a
     part `tool-NAME` with its input, also while that is written; its output is an object with the
-    `content` that the model reads and, where there is one, the `artifact`. What a tool reports on
-    its way is a preliminary output. An invalid call is a part with an error.
+    `content` that the model reads and, where there is one, the `artifact`. Their pictures and files
+    are parts `file` behind it. What a tool reports on its way is a preliminary output. An invalid
+    call is a part with an error. What a message had said that broke off, and that another model
+    took up, is taken back where the client can do that (7).
 
     A run that waits for a person asks in parts `data-approval`, or, where `client` is 6 or 7, in
-    requests of the protocol; `resume_command` reads the answer. A run that goes on after that has
-    to have the `message_id` of the message that asked, which the client posts as `messageId`.
+    requests of the protocol; `resume_command` reads the answer. A run that goes on after that
+    needs what the page `posted`: it goes on in the message that asked, and its parts
+    `data-approval` get the status `answered` and the kind of the `decision`.
 
     The protocol has no place for models that tools run, nor for tools that nobody called: both are
     left out.
@@ -73,6 +81,8 @@ def to_ai_sdk(
         show_errors: See `to_sse`.
         client: The version of `ai` that reads, which no client says: 5 knows no approvals, and 6
             and 7 also read what is written for 5.
+        posted: The body that the page posted.
+        heartbeat: See `to_sse`.
 
     Returns:
         The body, piece by piece; send it with `AI_SDK_HEADERS`.
@@ -81,25 +91,68 @@ def to_ai_sdk(
         ```python
         from starlette.responses import StreamingResponse
 
-        from langchain_toolstream import AI_SDK_HEADERS, ChatVLLM, to_ai_sdk, tool_events
+        from langchain_toolstream import (
+            AI_SDK_HEADERS,
+            ChatVLLM,
+            read_history,
+            to_ai_sdk,
+            tool_events,
+        )
 
         llm = ChatVLLM()
 
 
         async def chat(request):
-            body = to_ai_sdk(tool_events(llm, (await request.json())["prompt"]))
+            posted = await request.json()
+            events = tool_events(llm, read_history(posted))
+            body = to_ai_sdk(events, posted=posted)
             return StreamingResponse(body, media_type="text/event-stream", headers=AI_SDK_HEADERS)
         ```
     """
+    asked = _asked(posted or {})
+    if message_id is None and asked is not None and isinstance(asked.get("id"), str):
+        message_id = asked["id"]
     writer = _UIMessages(message_id, client, show_errors=show_errors)
-    return write(events, writer, show_errors=show_errors)
+    if asked is not None:
+        writer.answered = _answered(asked, answers(posted))
+    return write_bytes(events, writer, show_errors=show_errors, heartbeat=heartbeat)
+
+
+def _asked(posted: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The message of the assistant that a run goes on in, where one does."""
+    messages = posted.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    is_assistant = isinstance(last, Mapping) and last.get("role") == "assistant"
+    return last if is_assistant and posted.get("trigger") != "regenerate-message" else None
+
+
+def _answered(asked: Mapping[str, Any], given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The questions of a message as they are now; the page has them, so they are its own words."""
+    parts = asked.get("parts")
+    return [
+        {
+            "type": "data-approval",
+            "id": part["id"],
+            "data": {**data, "status": "answered", "decision": given[part["id"]]["type"]},
+        }
+        for part in (parts if isinstance(parts, list) else ())
+        if isinstance(part, Mapping)
+        and part.get("type") == "data-approval"
+        and isinstance(data := part.get("data"), Mapping)
+        and isinstance(part.get("id"), str)
+        and isinstance(given.get(part["id"]), Mapping)
+        and isinstance(given[part["id"]].get("type"), str)
+    ]
 
 
 class _UIMessages(ProtocolWriter[bytes]):
     def __init__(self, message_id: str | None, client: int, *, show_errors: bool) -> None:
         super().__init__(show_errors=show_errors)
         self._has_approvals = client > 5  # noqa: PLR2004 - the first version that has them
+        self._takes_back = client > 6  # noqa: PLR2004 - likewise
+        self._is_void = False  # all messages of the step broke off
         self._message_id = message_id
+        self.answered: list[dict[str, Any]] = []  # parts of questions
         self._in_step = False
         self._parts: dict[str, tuple[str, str]] = {}  # the open one of each open message
         self._count = 0
@@ -109,6 +162,8 @@ class _UIMessages(ProtocolWriter[bytes]):
 
     def open(self) -> Iterator[bytes]:
         yield _chunk("start", **({"messageId": self._message_id} if self._message_id else {}))
+        for part in self.answered:
+            yield _event(bounded(part))
 
     def feed(self, event: ToolEvent) -> Iterator[bytes]:
         if isinstance(event, MessageStart) and event.parent_call_id is not None:
@@ -171,9 +226,13 @@ class _UIMessages(ProtocolWriter[bytes]):
 
     def _start_message(self, event: MessageStart) -> Iterator[bytes]:
         if not self._parts:
-            yield from self._end_step()
-            self._in_step = True
-            yield _chunk("start-step")
+            if self._is_void and self._takes_back:
+                yield _chunk("reset-step")
+            else:
+                yield from self._end_step()
+                self._in_step = True
+                yield _chunk("start-step")
+                self._is_void = True
         self._parts[event.run_id] = ("", "")
 
     def _prose(self, event: TextDelta | ReasoningDelta) -> Iterator[bytes]:
@@ -189,6 +248,7 @@ class _UIMessages(ProtocolWriter[bytes]):
         yield from self._end_part(event.run_id)
         self._parts.pop(event.run_id, None)
         if isinstance(event, MessageFinish):
+            self._is_void = False
             self._finish_reasons.append(event.finish_reason)
             self._add_usage(event)
 
@@ -252,14 +312,18 @@ class _UIMessages(ProtocolWriter[bytes]):
             yield from self._failure(call, as_text(event.content))
 
     def _output(self, call: Call, event: ToolFinish | ToolAnswer) -> Iterator[bytes]:
-        output = {"content": bounded(event.content)}
-        if event.artifact is not None:
-            output["artifact"] = bounded(event.artifact)
+        output, files = ai_sdk_output(call.id, event.content, event.artifact)
         yield _chunk("tool-output-available", toolCallId=call.id, output=output)
+        for file in files:
+            yield _event(file)
 
     def _failure(self, call: Call, error: str) -> Iterator[bytes]:
         yield _chunk("tool-output-error", toolCallId=call.id, errorText=error)
 
 
 def _chunk(kind: str, **said: Any) -> bytes:
-    return f"data: {to_json({'type': kind, **said})}\n\n".encode()
+    return _event({"type": kind, **said})
+
+
+def _event(said: dict[str, Any]) -> bytes:
+    return f"data: {to_json(said)}\n\n".encode()

@@ -71,7 +71,7 @@ def resume_command(
         async def answer(body):
             config = {"configurable": {"thread_id": body["id"]}}
             command = resume_command(await agent.aget_state(config), body, tools=[send])
-            return to_ai_sdk(tool_events(agent, command, config), message_id=body["messageId"])
+            return to_ai_sdk(tool_events(agent, command, config), posted=body)
         ```
     """
     from langgraph.types import Command  # noqa: PLC0415 - of the extra `agents`
@@ -80,7 +80,7 @@ def resume_command(
     if not asked:
         msg = "Nothing is asked in this conversation, so there is nothing to answer."
         raise ResumeError(msg)
-    given = _given(posted)
+    given = answers(posted)
     known = {one.id for one in asked}
     if unknown := [one for one in given if one not in known]:
         msg = f"No open question has the id {_quoted(unknown[0])}; it may be answered already."
@@ -149,8 +149,18 @@ def _edited(question: Interrupt, action: Any) -> dict[str, Any]:
     return {"name": question.name, "args": args}
 
 
-def _given(posted: Any) -> dict[str, Any]:
-    """The answers by the ids of their questions, whichever front end sent them."""
+def answers(posted: Any) -> dict[str, Any]:
+    """Find the answers in what a front end posted.
+
+    Args:
+        posted: See `resume_command`.
+
+    Returns:
+        The answers by the ids of their questions; nothing of them is checked.
+
+    Raises:
+        ResumeError: The body cannot be read, or answers a question twice.
+    """
     if hasattr(posted, "model_dump"):
         posted = posted.model_dump(by_alias=True, exclude_none=True)
     if not isinstance(posted, Mapping):

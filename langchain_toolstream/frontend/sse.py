@@ -5,11 +5,17 @@ from dataclasses import fields
 from typing import Any
 
 from langchain_toolstream.core.events import MessageError, ToolError, ToolEvent
-from langchain_toolstream.frontend.write import HIDDEN, write
+from langchain_toolstream.frontend.heartbeat import HEARTBEAT, write_bytes
+from langchain_toolstream.frontend.write import HIDDEN
 from langchain_toolstream.json_values import bounded, to_json
 
 
-def to_sse(events: AsyncIterable[ToolEvent], *, show_errors: bool = False) -> AsyncGenerator[bytes]:
+def to_sse(
+    events: AsyncIterable[ToolEvent],
+    *,
+    show_errors: bool = False,
+    heartbeat: float | None = HEARTBEAT,
+) -> AsyncGenerator[bytes]:
     """Write events as server-sent events, for the response of any ASGI app.
 
     Each has the event's `type` as its `event`, its fields as JSON in `data`, and its number as
@@ -24,6 +30,8 @@ def to_sse(events: AsyncIterable[ToolEvent], *, show_errors: bool = False) -> As
         show_errors: Whether the texts of failed tools and runs go out. They may hold what is not
             for everybody, so front ends only learn that something went wrong. What is wrong with
             a call of the model is always told.
+        heartbeat: Seconds of silence after which a comment goes out, which readers skip: without,
+            a proxy takes a connection on which nothing comes for dead. `None` for never.
 
     Returns:
         The body, piece by piece.
@@ -47,7 +55,8 @@ def to_sse(events: AsyncIterable[ToolEvent], *, show_errors: bool = False) -> As
         app = Starlette(routes=[Route("/ask", ask)])
         ```
     """
-    return write(events, _SSE(show_errors=show_errors), show_errors=show_errors)
+    writer = _SSE(show_errors=show_errors)
+    return write_bytes(events, writer, show_errors=show_errors, heartbeat=heartbeat)
 
 
 class _SSE:

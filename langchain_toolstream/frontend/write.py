@@ -96,7 +96,17 @@ def as_text(content: Any) -> str:
         content: Of a tool's message.
     """
     plain = bounded(content)
+    if isinstance(plain, list) and plain and all(map(_is_text, plain)):
+        return "".join(one["text"] for one in plain)
     return plain if isinstance(plain, str) else to_json(plain)
+
+
+def _is_text(block: Any) -> bool:
+    return (
+        isinstance(block, dict)
+        and block.get("type") == "text"
+        and isinstance(block.get("text"), str)
+    )
 
 
 def approval_data(question: Interrupt, call_id: str) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 import os
+import shutil
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +22,24 @@ def vllm_server(request: pytest.FixtureRequest) -> Iterator[VLLMServer]:
         pytest.fail(MISSING)
     with serve(request.param) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def clients() -> Path:
+    """What comes from npm, installed once beside its package.json."""
+    folder = Path(__file__).parent / "npm"
+    if shutil.which("npm") is None:
+        missing = "The clients come from npm, and it is not installed."
+        if os.environ.get("CI", "").lower() in ("", "0", "false"):
+            pytest.skip(missing)
+        pytest.fail(missing)
+    stamp = folder / "node_modules" / ".installed"
+    wanted = (folder / "package.json").read_text(encoding="utf-8")
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        subprocess.run(["npm", "install", *quiet], cwd=folder, check=True, timeout=300)
+        stamp.write_text(wanted, encoding="utf-8")
+    return folder
 
 
 def pytest_report_header() -> str:

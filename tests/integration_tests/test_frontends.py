@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
-import shutil
 import socket
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,25 +31,7 @@ from langchain_toolstream.testing import Recording, ReplayServer, bundled_record
 from tests.integration_tests.chat import QUESTION, chain, chat, echo_tools
 from tests.unit_tests.frontend.test_frontend import STREAMS, Source
 
-CLIENTS = Path(__file__).parent / "npm"
-MISSING = "The clients come from npm, and it is not installed."
 RECORDING = next(one for one in bundled_recordings() if one.id == "auto_3calls_weather")
-
-
-@pytest.fixture(scope="module")
-def clients() -> Path:
-    """The clients' packages, installed once beside their package.json."""
-    if shutil.which("npm") is None:
-        if os.environ.get("CI", "").lower() in ("", "0", "false"):
-            pytest.skip(MISSING)
-        pytest.fail(MISSING)
-    stamp = CLIENTS / "node_modules" / ".installed"
-    wanted = (CLIENTS / "package.json").read_text(encoding="utf-8")
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
-        quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(["npm", "install", *quiet], cwd=CLIENTS, check=True, timeout=300)
-        stamp.write_text(wanted, encoding="utf-8")
-    return CLIENTS
 
 
 async def broken() -> AsyncIterator[ToolEvent]:

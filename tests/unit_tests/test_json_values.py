@@ -15,6 +15,9 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +43,7 @@ from langchain_toolstream.core.events import (
 )
 from langchain_toolstream.json_values import (
     MAX_DEPTH,
+    MAX_ROWS,
     MAX_VALUE,
     InvalidJSONError,
     bounded,
@@ -384,3 +388,52 @@ class TestAnyText:
         path.write_text(DEEP, encoding="utf-8")
         with pytest.raises(ValueError, match=r"deep\.jsonl, line 1: nested too deeply"):
             load_recordings(path)
+
+
+class TestTables:
+    @pytest.mark.parametrize("library", [pd, pl])
+    def test_of_a_data_frame(self, library: Any) -> None:
+        table = bounded(
+            {"found": library.DataFrame({"city": ["Oslo", "Rome"], "degrees": [1.5, None]})}
+        )["found"]
+        assert table.pop("$type").endswith("DataFrame")
+        rows = [{"city": "Oslo", "degrees": 1.5}, {"city": "Rome", "degrees": None}]
+        assert table == {"columns": ["city", "degrees"], "rows": rows, "total": 2}
+
+    def test_has_its_index(self) -> None:
+        frame = pd.DataFrame({"n": [1, 2]}, index=["a", "b"])
+        assert bounded(frame)["rows"] == [{"index": "a", "n": 1}, {"index": "b", "n": 2}]
+
+    def test_has_no_numbers_of_libraries(self) -> None:
+        times = pd.to_datetime(["2020-01-01", None])
+        odd = pd.Series([np.int64(3), pd.NA], dtype=object)
+        frame = pd.DataFrame({"t": times, "n": odd, "f": [float("nan"), 2.0]})
+        assert bounded(frame)["rows"] == [
+            {"t": "2020-01-01T00:00:00", "n": 3, "f": None},
+            {"t": None, "n": None, "f": 2.0},
+        ]
+
+    def test_is_bounded_and_says_how_much_there_is(self) -> None:
+        frame = bounded(pd.DataFrame({"n": range(50_000)}))
+        assert (len(frame["rows"]), frame["total"]) == (MAX_ROWS, 50_000)
+        wide = bounded(pd.DataFrame(np.zeros((900, 600))))
+        assert 0 < len(wide["rows"]) < wide["total"]
+        assert len(to_json(wide)) < 2 * MAX_VALUE
+
+    def test_of_rows(self) -> None:
+        rows = [{"n": number, "odd": number % 2} for number in range(MAX_ROWS)]
+        assert bounded(rows) == rows
+        table = bounded([*rows, {"more": 1}])
+        assert table["columns"] == ["n", "odd"]
+        assert (table["rows"], table["total"]) == (rows, MAX_ROWS + 1)
+        long = bounded([{"text": "x" * 100_000}] * 500)
+        assert 0 < len(long["rows"]) < 50
+        assert long["total"] == 500
+
+    def test_of_columns_with_one_name_is_described(self) -> None:
+        frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
+        assert bounded(frame) == {"$type": "pandas.DataFrame", "shape": [1, 2]}
+
+    def test_of_columns_with_two_levels(self) -> None:
+        frame = pd.DataFrame({("a", "min"): [1], ("a", "max"): [2]})
+        assert bounded(frame)["columns"] == ["a/min", "a/max"]

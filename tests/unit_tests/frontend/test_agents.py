@@ -11,6 +11,7 @@ from ag_ui.core import RunAgentInput, ToolCallResultEvent, ToolCallStartEvent
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
+    ModelFallbackMiddleware,
     ToolRetryMiddleware,
 )
 from langchain.agents.middleware.internal_call_transformer import internal_call_metadata
@@ -31,7 +32,15 @@ from langchain_toolstream import (
     to_sse,
     tool_events,
 )
-from langchain_toolstream.core.events import Interrupt, TextDelta, ToolAnswer, ToolEvent
+from langchain_toolstream.core.events import (
+    Interrupt,
+    MessageError,
+    MessageFinish,
+    MessageStart,
+    TextDelta,
+    ToolAnswer,
+    ToolEvent,
+)
 from tests.unit_tests.frontend.approval import MODES, REFUSED, gate
 from tests.unit_tests.scripted import ScriptedChat, chunk, written
 
@@ -206,6 +215,60 @@ class TestOneEnd:
         results = await all_of(to_ag_ui(read(agent, **options)))
         said = [(e.tool_call_id, e.content) for e in results if isinstance(e, ToolCallResultEvent)]
         assert said == [("in1", "5"), ("c1", "Done.")]
+
+
+class Breaks(Turns):
+    """Breaks off behind what it says."""
+
+    def _say(self) -> Any:
+        yield from super()._say()
+        msg = "password is 1234"
+        raise ConnectionError(msg)
+
+
+class TestFallback:
+    @pytest.mark.parametrize("source", SOURCES)
+    async def test_leaves_nothing_open(self, source: Source) -> None:
+        half = [chunk(content="Half "), *written(0, "c0", "add", '{"a": 1')]
+        other = model(calls(("c1", "add", {"a": 2})), FINAL)
+        broken = Breaks(turns=[half, half])
+        agent = create_agent(broken, [add], middleware=[ModelFallbackMiddleware(other)])
+        events = await all_of(read(agent, source=source))
+        ids = list(dict.fromkeys(one.run_id for one in events if one.type == "message-start"))
+        assert len(ids) == 4  # each of two turns is begun by the model that breaks off
+        ended = [one.run_id for one in events if one.type in ("message-finish", "message-error")]
+        assert sorted(ended) == sorted(ids)
+        kinds = [(one.type, ids.index(one.run_id)) for one in events if one.run_id in ids]
+        ends = kinds.index(("message-error", 0))
+        begins = [kinds.index(("message-start", 1)), kinds.index(("message-start", 2))]
+        assert ends < begins[0] if source == "run" else ends < begins[1]
+        assert "1234" not in b"".join(await all_of(to_ai_sdk(again(events)))).decode()
+
+    async def test_is_taken_back_where_the_client_can(self) -> None:
+        half = [chunk(content="Half "), *written(0, "c0", "add", '{"a": 1')]
+        agent = create_agent(
+            Breaks(turns=[half]), [add], middleware=[ModelFallbackMiddleware(model(FINAL))]
+        )
+        events = await all_of(read(agent))
+        for client, steps in ((6, ["start-step", "start-step"]), (7, ["start-step", "reset-step"])):
+            said = chunks(await all_of(to_ai_sdk(again(events), client=client)))
+            types = [one["type"] for one in said]
+            assert [one for one in types if one in ("start-step", "reset-step")] == steps
+            assert types.count("text-start") == types.count("text-end") == 2
+            assert types.count("tool-input-error") == 1
+
+    async def test_keeps_what_another_model_says_at_the_same_time(self) -> None:
+        """A step in which a message ended well is never taken back."""
+        events: list[ToolEvent] = [
+            MessageStart(run_id="a"),
+            MessageStart(run_id="b"),
+            TextDelta(run_id="b", text="Good."),
+            MessageFinish(run_id="b", finish_reason="stop"),
+            MessageError(run_id="a", error="gone"),
+            MessageStart(run_id="c"),
+        ]
+        said = chunks(await all_of(to_ai_sdk(again(events), client=7)))
+        assert "reset-step" not in [one["type"] for one in said]
 
 
 class State(TypedDict):

@@ -1,13 +1,11 @@
-"""Conversations between front ends and LangChain: what a browser posts, and what it shows again.
+"""What a browser posts of a conversation, as LangChain's messages.
 
 A browser owns what it posts, so all of it is checked: nothing in it is run, and a history that no
 agent can have made is an error.
 """
 
-import base64
-import binascii
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -17,25 +15,15 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages.tool import invalid_tool_call, tool_call
-from langchain_core.utils.utils import LC_ID_PREFIX
 
-from langchain_toolstream.core.events import Interrupt
-from langchain_toolstream.frontend.write import HIDDEN, approval_data, as_text
-from langchain_toolstream.json_values import (
-    InvalidJSONError,
-    bounded,
-    read_json,
-    to_json,
-    without_halves,
-)
-from langchain_toolstream.streams.interrupts import is_denied, questions
+from langchain_toolstream.frontend.files import KINDS, is_base64, mark_of, with_file
+from langchain_toolstream.frontend.write import as_text
+from langchain_toolstream.json_values import InvalidJSONError, read_json, to_json, without_halves
 
 MAX_TEXT = 1_000_000
 """Characters of one text of a posted history."""
 
 _QUOTED = 80
-_KINDS = ("image", "audio", "video")
-_HAS_APPROVALS = 6  # the first version of `ai` that knows them
 
 
 class HistoryError(ValueError):
@@ -89,6 +77,9 @@ class _Reader:
         self._open: set[str] = set()  # the calls without a result
         self._calls: set[str] = set()
         self._thoughts: list[dict[str, Any]] = []  # AG-UI has them before their message
+        # The AI SDK's files of results, by their marks. And links that results have too.
+        self._files: dict[str, str] = {}
+        self._links: set[str] = set()
 
     def add(self, message: Mapping[str, Any], number: int) -> None:
         role, parts = message.get("role"), message.get("parts")
@@ -110,7 +101,16 @@ class _Reader:
         elif role == "tool":
             error = message.get("error")
             said = error if isinstance(error, str) else message.get("content")
-            self._result(message.get("toolCallId"), said, is_error=error is not None, name=name)
+            shown: Any = None
+            if isinstance(said, list):  # parts; those of the artifact are not for the model
+                parts_of = _objects(said, "the content of a result")
+                said = [*_blocks([one for one in parts_of if not _is_artifact(one)])]
+                artifacts = [*_blocks([one for one in parts_of if _is_artifact(one)])]
+                shown = artifacts[0] if len(artifacts) == 1 else artifacts or None
+            is_error = error is not None
+            self._result(
+                message.get("toolCallId"), said, artifact=shown, is_error=is_error, name=name
+            )
         elif role == "reasoning":
             thought = _text(message.get("content"))["text"]
             self._thoughts.append({"type": "reasoning", "reasoning": thought})
@@ -137,6 +137,7 @@ class _Reader:
 
     def _ai_sdk_answer(self, parts: list[Mapping[str, Any]], name: str | None) -> None:
         """One message of the assistant is a whole run: each step is a message of the model."""
+        self._collect(parts)
         steps: list[list[Mapping[str, Any]]] = [[]]
         for part in parts:
             if part.get("type") == "step-start":
@@ -155,6 +156,8 @@ class _Reader:
             kind = str(part.get("type"))
             if kind == "reasoning":
                 blocks.append({"type": "reasoning", "reasoning": _text(part.get("text"))["text"]})
+            elif kind == "file" and self._is_of_result(part):
+                continue
             elif kind in ("text", "file"):
                 blocks += _blocks([part])
             elif kind.startswith("tool-") or kind == "dynamic-tool":
@@ -169,6 +172,29 @@ class _Reader:
         for part in results:
             self._output(part)
 
+    def _collect(self, parts: list[Mapping[str, Any]]) -> None:
+        """Find the files of results, which are parts beside those of the calls."""
+        self._files.clear()
+        self._links.clear()
+        for part in parts:
+            mark, data = mark_of(part.get("url"))
+            if mark and is_base64(data):
+                self._files[mark] = data
+            if isinstance(output := part.get("output"), Mapping):
+                for value in output.values():
+                    for block in value if isinstance(value, list) else [value]:
+                        if isinstance(block, Mapping) and isinstance(block.get("url"), str):
+                            self._links.add(block["url"])
+
+    def _is_of_result(self, part: Mapping[str, Any]) -> bool:
+        return bool(mark_of(part.get("url"))[0]) or part.get("url") in self._links
+
+    def _with_files(self, call_id: Any, field: str, value: Any) -> Any:
+        for place in range(len(value) if isinstance(value, list) else 1):
+            if (data := self._files.get(f"{field} {place} {call_id}")) is not None:
+                value = with_file(value, place, data)
+        return value
+
     def _output(self, part: Mapping[str, Any]) -> None:
         call_id, state = part.get("toolCallId"), part.get("state")
         if state == "output-available" and not part.get("preliminary"):
@@ -177,7 +203,9 @@ class _Reader:
                 {"content"},
                 {"content", "artifact"},
             ):
-                self._result(call_id, output["content"], artifact=output.get("artifact"))
+                content = self._with_files(call_id, "content", output["content"])
+                artifact = self._with_files(call_id, "artifact", output.get("artifact"))
+                self._result(call_id, content, artifact=artifact)
             else:
                 self._result(call_id, output)
         elif state == "output-error":
@@ -228,7 +256,7 @@ class _Reader:
         decided = {"lc_source": "hitl_interrupt_decision", "lc_data": {"decision": "reject"}}
         self.read.append(
             ToolMessage(
-                _text(as_text(content))["text"],
+                _content(content),
                 tool_call_id=call_id,
                 artifact=artifact,
                 status="error" if is_error else "success",
@@ -236,6 +264,30 @@ class _Reader:
                 id=name,
             )
         )
+
+
+def _content(value: Any) -> Any:
+    """What the model reads of a result: text, or blocks where some are files."""
+    blocks = value if isinstance(value, list) else []
+    if blocks and all(isinstance(one, Mapping) for one in blocks):
+        kinds = {one.get("type") for one in blocks}
+        if kinds <= {"text", "file", *KINDS} and kinds != {"text"}:
+            return [
+                _text(one.get("text")) if one.get("type") == "text" else _checked(one)
+                for one in blocks
+            ]
+    return _text(as_text(value))["text"]
+
+
+def _checked(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A content block of a file, with nothing that is not checked."""
+    mime, data = block.get("mime_type"), block.get("base64")
+    return _file(block.get("url") if data is None else f"data:;base64,{data}", mime)
+
+
+def _is_artifact(part: Mapping[str, Any]) -> bool:
+    metadata = part.get("metadata")
+    return isinstance(metadata, Mapping) and metadata.get("artifact") is True
 
 
 def _text(value: Any) -> dict[str, Any]:
@@ -274,7 +326,7 @@ def _blocks(value: Any) -> Iterator[dict[str, Any]]:
             yield _text(part.get("text"))
         elif kind == "file":
             yield _file(part.get("url"), part.get("mediaType"))
-        elif kind in (*_KINDS, "document") and isinstance(source, Mapping):
+        elif kind in (*KINDS, "document") and isinstance(source, Mapping):
             mime, given = source.get("mimeType"), source.get("value")
             is_data = source.get("type") == "data"
             yield _file(f"data:{mime};base64,{given}" if is_data else given, mime)
@@ -283,189 +335,15 @@ def _blocks(value: Any) -> Iterator[dict[str, Any]]:
 def _file(url: Any, media_type: Any) -> dict[str, Any]:
     mime = media_type if isinstance(media_type, str) else "application/octet-stream"
     kind = mime.partition("/")[0]
-    block: dict[str, Any] = {"type": kind if kind in _KINDS else "file", "mime_type": mime[:100]}
+    block: dict[str, Any] = {"type": kind if kind in KINDS else "file", "mime_type": mime[:100]}
     if isinstance(url, str) and url.startswith(("https://", "http://")):
         return {**block, "url": url}
     head, _, data = url.partition(",") if isinstance(url, str) else ("", "", "")
-    if not (head.startswith("data:") and head.endswith(";base64") and _is_base64(data)):
+    if not (head.startswith("data:") and head.endswith(";base64") and is_base64(data)):
         msg = "A file has to have an http(s) URL, or its data in base64."
         raise HistoryError(msg)
     return {**block, "base64": data}
 
 
-def _is_base64(data: str) -> bool:
-    try:
-        base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
-
-
 def _quoted(value: Any) -> str:
     return repr(value[:_QUOTED]) if isinstance(value, str) else type(value).__name__
-
-
-def ai_sdk_messages(
-    messages: Sequence[BaseMessage],
-    *,
-    interrupts: Iterable[Any] = (),
-    client: Literal[5, 6, 7] = 5,
-    show_errors: bool = False,
-) -> list[dict[str, Any]]:
-    """Turn stored messages into the `UIMessage`s that `useChat` shows when a page is opened again.
-
-    Args:
-        messages: The conversation, such as `graph.get_state(config).values["messages"]`.
-        interrupts: What is asked, `graph.get_state(config).interrupts`.
-        client: See `to_ai_sdk`.
-        show_errors: See `to_sse`.
-
-    Returns:
-        The messages, as JSON has them. All of a run, from one message of the user to the next, is
-        one message.
-    """
-    asked = {one.call_id: one for one in questions(interrupts, messages) if one.call_id}
-    results = {one.tool_call_id: one for one in messages if isinstance(one, ToolMessage)}
-    shown: list[dict[str, Any]] = []
-    for number, message in enumerate(messages):
-        if isinstance(message, ToolMessage):
-            continue
-        if not isinstance(message, AIMessage):
-            role = "user" if isinstance(message, HumanMessage) else "system"
-            parts = [*_ui_prose(message)]
-            shown.append({"id": message.id or f"message-{number}", "role": role, "parts": parts})
-            continue
-        if not shown or shown[-1]["role"] != "assistant":
-            name = message.id or f"message-{number}"
-            shown.append({"id": name, "role": "assistant", "parts": []})
-        parts = shown[-1]["parts"]
-        parts += [{"type": "step-start"}, *_ui_prose(message)]
-        for call in message.tool_calls:
-            result, question = results.get(call["id"] or ""), asked.get(call["id"] or "")
-            parts += _ui_call(call, result, question, client=client, show_errors=show_errors)
-        parts += [
-            {
-                "type": f"tool-{call['name']}",
-                "toolCallId": call["id"],
-                "state": "output-error",
-                "rawInput": call["args"],
-                "errorText": call["error"] or "The call is invalid.",
-            }
-            for call in message.invalid_tool_calls
-        ]
-    return cast("list[dict[str, Any]]", bounded(shown))
-
-
-def _ui_call(
-    call: Any,
-    result: ToolMessage | None,
-    question: Interrupt | None,
-    *,
-    client: int,
-    show_errors: bool,
-) -> Iterator[dict[str, Any]]:
-    part: dict[str, Any] = {"type": f"tool-{call['name']}", "toolCallId": call["id"]}
-    part |= {"state": "input-available", "input": call["args"]}
-    if result is not None:
-        denied = is_denied(result)
-        if denied and client >= _HAS_APPROVALS:
-            approval = {"id": call["id"], "approved": False, "reason": as_text(result.content)}
-            part |= {"state": "output-denied", "approval": approval}
-        elif result.status == "error":
-            told = as_text(result.content) if show_errors or denied else HIDDEN
-            part |= {"state": "output-error", "errorText": told}
-        else:
-            output = {"content": bounded(result.content)}
-            if result.artifact is not None:
-                output["artifact"] = bounded(result.artifact)
-            part |= {"state": "output-available", "output": output}
-    elif question is not None and client >= _HAS_APPROVALS:
-        descriptor = {"allowedDecisions": [*question.allowed]}
-        approval = {"id": question.id, "descriptor": descriptor}
-        part |= {"state": "approval-requested", "approval": approval}
-    yield part
-    if result is None and question is not None and client < _HAS_APPROVALS:
-        data = approval_data(question, call["id"])
-        yield {"type": "data-approval", "id": question.id, "data": data}
-
-
-def _ui_prose(message: BaseMessage) -> Iterator[dict[str, Any]]:
-    for block in cast("list[dict[str, Any]]", message.content_blocks):
-        kind = block["type"]
-        if kind == "text":
-            yield {"type": "text", "text": block["text"], "state": "done"}
-        elif kind == "reasoning":
-            yield {"type": "reasoning", "text": block.get("reasoning", ""), "state": "done"}
-        elif kind in (*_KINDS, "file"):
-            mime = block.get("mime_type") or "application/octet-stream"
-            data = block.get("base64")
-            url = f"data:{mime};base64,{data}" if data else block.get("url")
-            if url:
-                yield {"type": "file", "mediaType": mime, "url": url}
-
-
-def ag_ui_messages(
-    messages: Sequence[BaseMessage], *, show_errors: bool = False
-) -> list[dict[str, Any]]:
-    """Turn stored messages into AG-UI's, with the ids that `to_ag_ui` has given them.
-
-    Args:
-        messages: The conversation.
-        show_errors: See `to_sse`.
-
-    Returns:
-        The messages, as JSON has them: for a `MESSAGES_SNAPSHOT`, or the page's first state.
-    """
-    shown: list[dict[str, Any]] = []
-    for number, message in enumerate(messages):
-        name = (message.id or f"message-{number}").removeprefix(f"{LC_ID_PREFIX}-")
-        if isinstance(message, ToolMessage):
-            call_id = message.tool_call_id
-            said = {"id": f"{call_id}:result", "role": "tool", "toolCallId": call_id}
-            is_hidden = message.status == "error" and not (show_errors or is_denied(message))
-            text = HIDDEN if is_hidden else as_text(message.content)
-            failed = {"error": text} if message.status == "error" else {}
-            shown.append({**said, "content": text, **failed})
-            continue
-        if isinstance(message, AIMessage):
-            shown += _ag_ui_answer(message, name)
-            continue
-        role = "user" if isinstance(message, HumanMessage) else "system"
-        blocks = [*_ui_prose(message)]
-        if role == "system" or all(one["type"] == "text" for one in blocks):
-            content: Any = message.text
-        else:
-            content = [_ag_ui_part(one) for one in blocks]
-        shown.append({"id": name, "role": role, "content": content})
-    return cast("list[dict[str, Any]]", without_halves(bounded(shown)))
-
-
-def _ag_ui_answer(message: AIMessage, name: str) -> Iterator[dict[str, Any]]:
-    thought = "".join(one["text"] for one in _ui_prose(message) if one["type"] == "reasoning")
-    if thought:
-        yield {"id": f"{name}:reasoning-1", "role": "reasoning", "content": thought}
-    calls = [(one["id"], one["name"], to_json(one["args"])) for one in message.tool_calls]
-    calls += [
-        (one["id"], one["name"] or "", one["args"] or "") for one in message.invalid_tool_calls
-    ]
-    made = [
-        {"id": call_id, "type": "function", "function": {"name": tool, "arguments": args}}
-        for call_id, tool, args in calls
-    ]
-    said: dict[str, Any] = {"id": name, "role": "assistant"}
-    if message.text:
-        said["content"] = message.text
-    yield {**said, "toolCalls": made} if made else said
-
-
-def _ag_ui_part(part: Mapping[str, Any]) -> dict[str, Any]:
-    if part["type"] == "text":
-        return {"type": "text", "text": part["text"]}
-    mime, url = part["mediaType"], part["url"]
-    kind = mime.partition("/")[0]
-    data = url.partition(",")[2] if url.startswith("data:") else None
-    source = {"type": "data", "value": data} if data else {"type": "url", "value": url}
-    return {
-        "type": kind if kind in _KINDS else "document",
-        "source": {**source, "mimeType": mime},
-    }

@@ -1,0 +1,196 @@
+"""Stored messages of LangChain's as what a page shows when it is opened again."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.utils.utils import LC_ID_PREFIX
+
+from langchain_toolstream.core.events import Interrupt
+from langchain_toolstream.frontend.files import (
+    KINDS,
+    ag_ui_parts,
+    ai_sdk_output,
+    has_parts,
+    text_of,
+    without_files,
+)
+from langchain_toolstream.frontend.write import HIDDEN, approval_data, as_text
+from langchain_toolstream.json_values import bounded, to_json, without_halves
+from langchain_toolstream.streams.interrupts import is_denied, questions
+
+_HAS_APPROVALS = 6  # the first version of `ai` that knows them
+
+
+def ai_sdk_messages(
+    messages: Sequence[BaseMessage],
+    *,
+    interrupts: Iterable[Any] = (),
+    client: Literal[5, 6, 7] = 5,
+    show_errors: bool = False,
+) -> list[dict[str, Any]]:
+    """Turn stored messages into the `UIMessage`s that `useChat` shows when a page is opened again.
+
+    Args:
+        messages: The conversation, such as `graph.get_state(config).values["messages"]`.
+        interrupts: What is asked, `graph.get_state(config).interrupts`.
+        client: See `to_ai_sdk`.
+        show_errors: See `to_sse`.
+
+    Returns:
+        The messages, as JSON has them. All of a run, from one message of the user to the next, is
+        one message.
+    """
+    asked = {one.call_id: one for one in questions(interrupts, messages) if one.call_id}
+    results = {one.tool_call_id: one for one in messages if isinstance(one, ToolMessage)}
+    shown: list[dict[str, Any]] = []
+    for number, message in enumerate(messages):
+        if isinstance(message, ToolMessage):
+            continue
+        if not isinstance(message, AIMessage):
+            role = "user" if isinstance(message, HumanMessage) else "system"
+            parts = [*_ui_prose(message)]
+            shown.append({"id": message.id or f"message-{number}", "role": role, "parts": parts})
+            continue
+        if not shown or shown[-1]["role"] != "assistant":
+            name = message.id or f"message-{number}"
+            shown.append({"id": name, "role": "assistant", "parts": []})
+        parts = shown[-1]["parts"]
+        parts += [{"type": "step-start"}, *_ui_prose(message)]
+        for call in message.tool_calls:
+            result, question = results.get(call["id"] or ""), asked.get(call["id"] or "")
+            parts += _ui_call(call, result, question, client=client, show_errors=show_errors)
+        parts += [
+            {
+                "type": f"tool-{call['name']}",
+                "toolCallId": call["id"],
+                "state": "output-error",
+                "rawInput": call["args"],
+                "errorText": call["error"] or "The call is invalid.",
+            }
+            for call in message.invalid_tool_calls
+        ]
+    return cast("list[dict[str, Any]]", bounded(shown))
+
+
+def _ui_call(
+    call: Any,
+    result: ToolMessage | None,
+    question: Interrupt | None,
+    *,
+    client: int,
+    show_errors: bool,
+) -> Iterator[dict[str, Any]]:
+    part: dict[str, Any] = {"type": f"tool-{call['name']}", "toolCallId": call["id"]}
+    part |= {"state": "input-available", "input": call["args"]}
+    files: list[dict[str, Any]] = []
+    if result is not None:
+        denied = is_denied(result)
+        if denied and client >= _HAS_APPROVALS:
+            approval = {"id": call["id"], "approved": False, "reason": as_text(result.content)}
+            part |= {"state": "output-denied", "approval": approval}
+        elif result.status == "error":
+            told = as_text(result.content) if show_errors or denied else HIDDEN
+            part |= {"state": "output-error", "errorText": told}
+        else:
+            output, files = ai_sdk_output(call["id"], result.content, result.artifact)
+            part |= {"state": "output-available", "output": output}
+    elif question is not None and client >= _HAS_APPROVALS:
+        descriptor = {"allowedDecisions": [*question.allowed]}
+        approval = {"id": question.id, "descriptor": descriptor}
+        part |= {"state": "approval-requested", "approval": approval}
+    yield part
+    yield from files
+    if result is None and question is not None and client < _HAS_APPROVALS:
+        data = approval_data(question, call["id"])
+        yield {"type": "data-approval", "id": question.id, "data": data}
+
+
+def _ui_prose(message: BaseMessage) -> Iterator[dict[str, Any]]:
+    for block in cast("list[dict[str, Any]]", message.content_blocks):
+        kind = block["type"]
+        if kind == "text":
+            yield {"type": "text", "text": block["text"], "state": "done"}
+        elif kind == "reasoning":
+            yield {"type": "reasoning", "text": block.get("reasoning", ""), "state": "done"}
+        elif kind in (*KINDS, "file"):
+            mime = block.get("mime_type") or "application/octet-stream"
+            data = block.get("base64")
+            url = f"data:{mime};base64,{data}" if data else block.get("url")
+            if url:
+                yield {"type": "file", "mediaType": mime, "url": url}
+
+
+def ag_ui_messages(
+    messages: Sequence[BaseMessage],
+    *,
+    show_errors: bool = False,
+    protocol_version: str | None = None,
+) -> list[dict[str, Any]]:
+    """Turn stored messages into AG-UI's, with the ids that `to_ag_ui` has given them.
+
+    Args:
+        messages: The conversation.
+        show_errors: See `to_sse`.
+        protocol_version: See `to_ag_ui`.
+
+    Returns:
+        The messages, as JSON has them: for a `MESSAGES_SNAPSHOT`, or the page's first state.
+    """
+    shown: list[dict[str, Any]] = []
+    for number, message in enumerate(messages):
+        name = (message.id or f"message-{number}").removeprefix(f"{LC_ID_PREFIX}-")
+        if isinstance(message, ToolMessage):
+            call_id = message.tool_call_id
+            said = {"id": f"{call_id}:result", "role": "tool", "toolCallId": call_id}
+            is_hidden = message.status == "error" and not (show_errors or is_denied(message))
+            left, read = without_files(message.content)
+            artifact = without_files(message.artifact)[1]
+            content: Any = HIDDEN if is_hidden else text_of(left)
+            failed = {"error": content} if message.status == "error" else {}
+            if has_parts(protocol_version) and (read or artifact) and not failed:
+                content = ag_ui_parts(content, read, artifact)
+            shown.append({**said, "content": content, **failed})
+            continue
+        if isinstance(message, AIMessage):
+            shown += _ag_ui_answer(message, name)
+            continue
+        role = "user" if isinstance(message, HumanMessage) else "system"
+        blocks = [*_ui_prose(message)]
+        if role == "system" or all(one["type"] == "text" for one in blocks):
+            content = message.text
+        else:
+            content = [_ag_ui_part(one) for one in blocks]
+        shown.append({"id": name, "role": role, "content": content})
+    return cast("list[dict[str, Any]]", without_halves(bounded(shown)))
+
+
+def _ag_ui_answer(message: AIMessage, name: str) -> Iterator[dict[str, Any]]:
+    thought = "".join(one["text"] for one in _ui_prose(message) if one["type"] == "reasoning")
+    if thought:
+        yield {"id": f"{name}:reasoning-1", "role": "reasoning", "content": thought}
+    calls = [(one["id"], one["name"], to_json(one["args"])) for one in message.tool_calls]
+    calls += [
+        (one["id"], one["name"] or "", one["args"] or "") for one in message.invalid_tool_calls
+    ]
+    made = [
+        {"id": call_id, "type": "function", "function": {"name": tool, "arguments": args}}
+        for call_id, tool, args in calls
+    ]
+    said: dict[str, Any] = {"id": name, "role": "assistant"}
+    if message.text:
+        said["content"] = message.text
+    yield {**said, "toolCalls": made} if made else said
+
+
+def _ag_ui_part(part: Mapping[str, Any]) -> dict[str, Any]:
+    if part["type"] == "text":
+        return {"type": "text", "text": part["text"]}
+    mime, url = part["mediaType"], part["url"]
+    kind = mime.partition("/")[0]
+    data = url.partition(",")[2] if url.startswith("data:") else None
+    source = {"type": "data", "value": data} if data else {"type": "url", "value": url}
+    return {
+        "type": kind if kind in KINDS else "document",
+        "source": {**source, "mimeType": mime},
+    }
