@@ -334,6 +334,7 @@ class TestAISDK:
 
     def test_an_edit_is_shown(self, seen: Any, client: str) -> None:
         (part,) = tool_parts(seen["edited", client])
+        assert part["input"] == {"a": 10, "b": 20}
         assert "30" in part["output"]["content"]
         if client != "ai-5":
             assert part["approval"]["approved"] is True
