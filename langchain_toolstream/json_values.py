@@ -79,7 +79,7 @@ def read_json(data: str | bytes) -> Any:
     """
     try:
         return pydantic_core.from_json(data)
-    except (ValueError, UnicodeError):
+    except (ValueError, TypeError):  # half a character is no text to it
         pass
     try:  # the standard library reads a surrogate whose other half is elsewhere
         value = json.loads(data)

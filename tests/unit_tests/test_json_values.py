@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 from pydantic import BaseModel, Field, SecretStr
@@ -345,6 +345,7 @@ class TestAnyText:
                 read_json(data)
             assert len(str(error.value)) < 500
 
+    @example("\ud800")
     @given(st.text(st.characters()) | st.binary())
     def test_is_a_value_or_our_error(self, data: Any) -> None:
         with suppress(InvalidJSONError):
