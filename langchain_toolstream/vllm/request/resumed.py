@@ -6,9 +6,11 @@ other fields stay in force, and the answer has the same form. Where a server doe
 `/v1/completions` goes on behind the same tokens.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from langchain_toolstream.core.markup.rest import rest_of_choice, rest_of_json, rest_of_tag
 from langchain_toolstream.vllm.request.payload import LIMITS, token_limit
 
 _ONLY_CHAT = frozenset(
@@ -155,6 +157,55 @@ def rest_of_text(
     if limit is not None:
         made["max_tokens"] = limit
     return {**made, "prompt": tokens, "extra_body": body}
+
+
+def is_constrained(payload: Mapping[str, Any]) -> bool:
+    """Whether a grammar holds the answer to a request.
+
+    Args:
+        payload: The request.
+    """
+    body = payload.get("extra_body") or {}
+    return bool(payload.get("response_format") or body.get("structured_outputs"))
+
+
+def hold_to_rest(payload: dict[str, Any], text: str) -> None:
+    """Hold an answer to the rest of its constraint: the constraint itself would start anew.
+
+    Args:
+        payload: The request for the rest; it is changed.
+        text: What is there already of what the constraint holds.
+
+    Raises:
+        ValueError: The rest cannot be said; the message has why.
+    """
+    if not text.strip():
+        return
+    body = payload["extra_body"] = dict(payload.get("extra_body") or {})
+    asked = payload.pop("response_format", None) or body.pop("response_format", None) or {}
+    held = body.pop("structured_outputs", None) or {}
+    match asked.get("type"):
+        case "json_schema":
+            tag = rest_of_json(asked["json_schema"].get("schema") or {}, text)
+        case "structural_tag" if "format" in asked:
+            tag = rest_of_tag(asked, text)
+        case "text" | None if not held:
+            return
+        case _:
+            tag = _rest_of_held(held, text)
+    body["structured_outputs"] = {"structural_tag": json.dumps(tag)}
+
+
+def _rest_of_held(held: Mapping[str, Any], text: str) -> dict[str, Any]:
+    if (schema := held.get("json")) is not None:
+        return rest_of_json(json.loads(schema) if isinstance(schema, str) else schema, text)
+    if (tag := held.get("structural_tag")) is not None:
+        return rest_of_tag(json.loads(tag) if isinstance(tag, str) else tag, text)
+    if choices := held.get("choice"):
+        return rest_of_choice(choices, text)
+    name = next((name for name in held if held[name] is not None), "response_format")
+    msg = f"the rest of {name} cannot be written as a constraint"
+    raise ValueError(msg)
 
 
 def _keep_limits(payload: dict[str, Any], kept: int) -> None:

@@ -15,6 +15,7 @@ class Given:
     Args:
         reads_tokens: Whether the text is read from the tokens of `logprobs`, where they come.
         longest_stop: Characters of the longest stop string.
+        keeps_text: Whether all of the text is kept.
 
     Attributes:
         prompt: The tokens of the prompt, if the server told them.
@@ -25,14 +26,17 @@ class Given:
         thoughts: How many tokens there were at the last chunk with reasoning.
         kind: Where the last text stood: `content`, `reasoning` or `tokens`.
         text: The end of it.
+        whole: All text behind the thoughts, in pieces, if it is kept.
         begun: Whether anything was given out.
         calls: Whether the server has written calls.
         finished: Whether a finish reason has come.
         incomplete: Whether there was text without tokens.
     """
 
-    def __init__(self, *, reads_tokens: bool, longest_stop: int) -> None:
+    def __init__(self, *, reads_tokens: bool, longest_stop: int, keeps_text: bool) -> None:
         """Start before the first chunk."""
+        self._keeps_text = keeps_text
+        self.whole: list[str] = []
         self._reads_tokens = reads_tokens
         self._length = max(COMPARED, longest_stop)
         self.prompt: list[int] | None = None
@@ -64,9 +68,13 @@ class Given:
         if text:
             self.in_last = len(self.ids) - self.kept
             self.kept = len(self.ids)
-            self.thoughts = self.kept if kind == "reasoning" else self.thoughts
+            self.thoughts = self.kept if thoughts_text(delta) else self.thoughts
             self.text = (self.text + text if kind == self.kind else text)[-self._length :]
             self.kind = kind
+            if self._keeps_text:
+                self.whole.append(text)
+                if thoughts_text(delta):
+                    self.whole.clear()
         return text
 
     def _text(self, choice: Mapping[str, Any], delta: Mapping[str, Any]) -> tuple[str, str]:

@@ -27,6 +27,8 @@ from langchain_toolstream.vllm.request.payload import token_limit
 from langchain_toolstream.vllm.request.resumed import (
     again,
     ask_for_ids,
+    hold_to_rest,
+    is_constrained,
     obstacle,
     rest_of_chat,
     rest_of_text,
@@ -97,13 +99,16 @@ class Resumption:
         self._usage_came = False
         self._stops = stop_strings(payload)
         self._longest_stop = max(map(len, self._stops), default=0)
-        self.given = Given(reads_tokens=client_reads, longest_stop=self._longest_stop)
+        self.given = Given(
+            reads_tokens=client_reads,
+            longest_stop=self._longest_stop,
+            keeps_text=is_constrained(payload),
+        )
         self._first: VLLMError | None = None  # how the first stream broke
         self._identity: dict[str, Any] = {}
         self._is_text = False
         self._why_text = ""
         self._sent: list[int] | None = None  # what the stream that is read goes on behind
-        self._thoughts_sent = 0
         self._is_checked = True
         self._unheeded = ""
         self._border: StopBorder | None = None
@@ -221,8 +226,8 @@ class Resumption:
         total = {**usage, **_usage(prompt, completion)}
         total.pop("prompt_tokens_details", None)  # of the longer prompt
         details = usage.get("completion_tokens_details")
-        if is_mapping(details) and isinstance(thoughts := details.get("reasoning_tokens"), int):
-            thoughts += self._thoughts_sent
+        if is_mapping(details) and details.get("reasoning_tokens") is not None:
+            thoughts = self.given.thoughts  # what the second server takes for them depends
             total["completion_tokens_details"] = {**details, "reasoning_tokens": thoughts}
         return total
 
@@ -279,13 +284,13 @@ class Resumption:
             given.prompt = None
             given.kept = 0
             given.drop()
+            given.whole.clear()
             self._identity.clear()
             return Request(again(self._payload, self.resumes))
         yield from self._hold_against_text()
         given.drop()
         assert given.prompt is not None  # noqa: S101 - `_begin` has seen to it
         self._sent = [*given.prompt, *given.ids]
-        self._thoughts_sent = min(given.thoughts, given.kept)
         self._is_checked = False
         return (yield from self._request(given.prompt))
 
@@ -364,6 +369,7 @@ class Resumption:
             border = len(text) - lag
             if border > 0 and text[:border].endswith(given.text[-COMPARED:]):
                 self._border = self._border_at(text[border:])
+                given.whole.append(text[border:])
                 return
             given.kept -= 1
         self._fail("the tokens that the server told are not those of its text")
@@ -381,15 +387,27 @@ class Resumption:
 
     def _request(self, prompt: list[int]) -> Generator[Question, Any, Request]:
         answer = self.given.ids
+        first = self._held_to_rest()
         if not self._is_text:
-            return Request(rest_of_chat(self._payload, prompt, answer, self.resumes))
+            return Request(rest_of_chat(first, prompt, answer, self.resumes))
         room = None
         if token_limit(self._payload) is None:
             room = yield from self._ask(Question(self._model))
             if room is None:
                 self._fail("/v1/completions needs a limit: set max_tokens=...")
-        payload = rest_of_text(self._payload, prompt, answer, self.resumes, room=room)
+        payload = rest_of_text(first, prompt, answer, self.resumes, room=room)
         return Request(payload, is_text=True)
+
+    def _held_to_rest(self) -> dict[str, Any]:
+        """The first request, with what is left of its constraint."""
+        payload = dict(self._payload)
+        if is_constrained(payload):
+            text = "".join(self.given.whole).rpartition("</think>")[2]
+            try:
+                hold_to_rest(payload, text)
+            except ValueError as error:
+                self._fail(f"the rest of its constraint cannot be said, because {error}")
+        return payload
 
 
 def advance(plan: Plan, answer: Any) -> Question | Request:

@@ -297,3 +297,67 @@ class TestItCannotGoOn:
             llm(replica, max_resumes=0).invoke("go")
         assert "max_resumes" not in str(caught.value)
         assert caught.value.partial_message.content == "Hello world"
+
+
+class Lagging(Replica):
+    """It holds back what may begin a stop string, and ends the answer at one, as vLLM does."""
+
+    def __init__(self, stops: list[str], *, includes: bool, **fields: Any) -> None:
+        super().__init__(body=BODY, **fields)
+        self.stops, self.includes = stops, includes
+        self.lag = 0 if includes else max(map(len, stops)) - 1
+
+    def _rest(self, sent: list[int], shape: Any) -> list[dict[str, Any]]:
+        whole = super()._rest(sent, lambda choice: choice)
+        return self.held(whole)
+
+    def held(self, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        text, given, made = "", 0, []
+        for chunk in chunks:
+            if not chunk["choices"]:
+                made.append(chunk)
+                continue
+            choice = dict(chunk["choices"][0])
+            text += choice["delta"].get("content") or ""
+            found = [one for one in self.stops if one in text]
+            end = len(text) if choice["finish_reason"] else len(text) - self.lag
+            if found:
+                choice |= {"finish_reason": "stop", "stop_reason": found[0]}
+                end = text.index(found[0]) + (len(found[0]) if self.includes else 0)
+            choice["delta"] = {"content": text[given:end]} if end > given else {}
+            given = max(given, end)
+            made.append({**chunk, "choices": [choice]})
+            if found:
+                break
+        return made
+
+    def _chat(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        if "kv_transfer_params" in request:
+            return super()._chat(request)
+        return self.held(self.chunks)
+
+
+class TestStopStrings:
+    """A stop string is found wherever the stream breaks: before, in the middle, behind."""
+
+    @pytest.mark.parametrize("includes", [False, True])
+    @pytest.mark.parametrize(
+        "stops",
+        [["rld"], ["world \N{CRAB} f"], ["d \N{CRAB}", "zzzzzzzz"], ["nowhere"], ["fine."], ["o"]],
+    )
+    @pytest.mark.parametrize("kind", ["cut", "fail"])
+    def test_at_every_event(self, stops: list[str], includes: bool, kind: Kind) -> None:  # noqa: FBT001
+        fields = {"stop": stops, "include_stop_str_in_output": includes}
+        whole = llm(Lagging(stops, includes=includes)).invoke("go", **fields)
+        cuts = [at for at, stop in ((TEXT.find(one), one) for one in stops) if at >= 0]
+        assert len(str(whole.content)) >= min(cuts, default=len(TEXT))
+        for after in range(CHUNKS - 1):
+            replica = Lagging(stops, includes=includes, breaks=[Break(after=after, kind=kind)])
+            model = llm(replica)
+            if after >= len(replica.held(replica.chunks)):
+                continue  # behind the end
+            message = model.invoke("go", **fields)
+            assert message.content == whole.content, after
+            for name in ("finish_reason", "stop_reason"):
+                said = message.response_metadata.get(name)
+                assert said == whole.response_metadata.get(name), after
