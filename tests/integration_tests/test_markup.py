@@ -8,20 +8,27 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_toolstream import ChatVLLM, ToolStreamParser
+from langchain_toolstream.core.errors import ToolStreamError
 from langchain_toolstream.core.events import ToolCallFinish, ToolCallInvalid
-from langchain_toolstream.core.markup import FORMATS
+from langchain_toolstream.core.markup import FORMATS, MarkupReader
 from langchain_toolstream.testing import Recording, ReplayServer
+from langchain_toolstream.vllm import VLLMError
+from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.roads import ROADS
+from tests.integration_tests.test_corpus import Outcome
+from tests.integration_tests.test_corpus import records as wires
 from tests.unit_tests.core.markup.corpus import (
     Read,
     Record,
     at_random,
+    deltas_of,
     problems,
     read_record,
     records,
+    schemas,
     tokens,
 )
 
@@ -62,6 +69,68 @@ def test_the_core_reads_every_text_however_it_is_cut(capsys: pytest.CaptureFixtu
     ]
     with capsys.disabled():
         print("\n".join(lines))  # noqa: T201
+
+
+PLAIN = (
+    "one_call", "two_parallel_calls", "no_args", "nested", "unicode_escapes", "long_string",
+    "text_then_call",
+)  # fmt: skip
+
+
+def by_vllm() -> tuple[dict[str, Counter[str]], dict[str, int]]:
+    """What vLLM 0.33's own parsers streamed: calls, and the longest piece of a long argument."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    longest: dict[str, int] = {}
+    for record in wires("vllm-0.33"):
+        if (record["mode"], record["tool_choice"]) != ("stream", "auto"):
+            continue
+        if record["scenario"] not in PLAIN:
+            continue
+        reader = AnswerReader()
+        try:
+            reader.feed(record["sse"].encode())
+            reader.close()
+            found = reader.result().generations[0].message
+        except (ToolStreamError, VLLMError):
+            found = AIMessage("")
+        assert isinstance(found, AIMessage)
+        outcome = Outcome(record, [dict(call) for call in found.tool_calls], raised=False)
+        counts[record["parser"]]["calls"] += len(record["truth"]["calls"])
+        counts[record["parser"]]["right"] += len(outcome.right)
+        counts[record["parser"]]["wrong"] += len(outcome.wrong)
+        if (record["scenario"], record["tokens_per_delta"]) == ("long_string", 1):
+            longest[record["parser"]] = max(map(len, sse_pieces(record["sse"])), default=0)
+    return counts, longest
+
+
+def sse_pieces(sse: str) -> Iterable[str]:
+    for line in sse.splitlines():
+        if line.startswith("data: {"):
+            for choice in json.loads(line[6:]).get("choices", ()):
+                for fragment in choice.get("delta", {}).get("tool_calls") or ():
+                    yield (fragment.get("function") or {}).get("arguments") or ""
+
+
+def test_pieces_of_a_long_argument_beside_vllms_own_parsers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counts, longest = by_vllm()
+    ours: dict[str, int] = {}
+    for record in records():
+        if record["scenario"] == "long_string":
+            reader = MarkupReader(record["format"], schemas(record))
+            deltas = deltas_of(reader, tokens(record, 4), "stop")
+            fragments = [one for delta in deltas for one in delta.get("tool_calls", ())]
+            ours[record["format"]] = max(len(one["function"]["arguments"]) for one in fragments)
+    lines = [f"\n{'vLLM 0.33':16}{'calls':>7}{'right':>7}{'wrong':>7}{'longest':>9}{'ours':>6}"]
+    lines += [
+        f"{name:16}{counts[name]['calls']:7}{counts[name]['right']:7}{counts[name]['wrong']:7}"
+        f"{longest.get(name, '-'):>9}{ours[name]:6}"
+        for name in FORMATS
+    ]
+    with capsys.disabled():
+        print("\n".join(lines))  # noqa: T201
+    assert max(ours.values()) < 20  # of 1,595 characters: a token, and what opens the string
 
 
 @pytest.mark.timeout(1200)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from langchain_toolstream.core.markup.formats import FORMATS, THINK
 from langchain_toolstream.core.markup.reader import check_format
 
 
@@ -148,6 +149,16 @@ TAGS: Final[dict[str, Tag]] = {
     "step5": _QWEN,
 }
 """The formats that have a tag."""
+
+
+def thoughts_end(name: str) -> str:
+    """Say what ends the thoughts of a model that writes a format.
+
+    Args:
+        name: The name of the format.
+    """
+    row = FORMATS.get(name)
+    return (row.thoughts[0] if row else THINK).ends[0]
 
 
 def style_of(name: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_toolstream.core.markup import check_format
-from langchain_toolstream.core.markup.tags import structural_tag, style_of
+from langchain_toolstream.core.markup.tags import structural_tag, style_of, thoughts_end
 from langchain_toolstream.vllm.request.payload import token_limit
 from langchain_toolstream.vllm.request.strict import check_schemas
 
@@ -85,7 +85,7 @@ def ask_for_text(
             tools,
             at_least_one=forced,
             stop_after_first=one_call,
-            thoughts_end="</think>" if thoughts_begun else None,
+            thoughts_end=thoughts_end(parser) if thoughts_begun else None,
         )
         body["structured_outputs"] = {"structural_tag": json.dumps(tag)}
     payload["tool_choice"] = "none"

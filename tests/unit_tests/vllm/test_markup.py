@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.vllm import VLLMEmptyOutputError
@@ -172,6 +172,39 @@ def test_choices_are_a_structural_tag(
     assert sent["tool_choice"] == "none"
     assert (format_["at_least_one"], format_["stop_after_first"]) == (at_least_one, first_only)
     assert len(format_["tags"]) == tools
+
+
+@pytest.mark.parametrize(
+    ("parser", "end"),
+    [("hermes", "</think>"), ("seed_oss", "</seed:think>"), ("inkling", "<|end_message|>")],
+)
+def test_thoughts_that_the_prompt_begins_end_in_the_formats_own_tag(parser: str, end: str) -> None:
+    first, _ = tag_of(payload(llm(parser, thoughts_begun=True), tool_choice="any"))["elements"]
+    assert first["end"] == f"{end}\n\n"
+
+
+def test_the_history_is_the_same_whoever_reads() -> None:
+    history = [
+        HumanMessage("What is 3 * 12?"),
+        AIMessage(
+            "Let me see.",
+            tool_calls=[{"name": "add", "args": {"a": 3, "b": 12}, "id": "a"}],
+            invalid_tool_calls=[
+                {"name": "add", "args": '{"a": 3,   "b": 12', "id": "b", "error": "cut"}
+            ],
+            additional_kwargs={"reasoning_content": "Add."},
+        ),
+        ToolMessage("15", tool_call_id="a"),
+        ToolMessage("The call is invalid.", tool_call_id="b", status="error"),
+    ]
+    by_us, by_server = (
+        model._answer(history, None, {"tools": [TOOL]}).payload
+        for model in (llm(), ChatVLLM(model="tiny", base_url=SERVER[0]))
+    )
+    assert by_us["messages"] == by_server["messages"]
+    assert by_us["tools"] == by_server["tools"]
+    (_, told) = by_us["messages"][1]["tool_calls"]
+    assert json.loads(told["function"]["arguments"]) == {"invalid_arguments": '{"a": 3,   "b": 12'}
 
 
 def test_none_and_no_tools_are_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""The structural tag of a format, as JSON."""
+"""The structural tag of a format, as JSON. The integration tests give each to xgrammar."""
 
 import json
 from typing import Any

@@ -4,10 +4,11 @@ import re
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_toolstream.core.markup import FORMATS
+from langchain_toolstream.core.markup import FORMATS, MarkupReader
 from langchain_toolstream.schema.tool_schema import tool_schemas
 from tests.unit_tests.core.markup.corpus import ALONE, Read, read, same
 from tests.unit_tests.core.markup.writers import WRITERS
@@ -144,3 +145,35 @@ def test_any_text_is_read_without_an_error_and_the_same_however_it_is_cut(
         for call in whole.good:
             assert call.name in text
             assert all(key in text for key in call.args)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_string_argument_comes_letter_by_letter_from_its_first_one_on(name: str) -> None:
+    """2 KB: no letter waits, and in the JSON formats neither does the opening brace."""
+    string = "Q" + "river and sea " * 150
+    text = WRITERS[name]([("note", {"text": string})])
+    at = text.index(string)
+    reader = MarkupReader(name, STRING_TOOL)
+    said, opened = "", 0
+    for position, letter in enumerate(text[: at + len(string)]):
+        for delta in reader.feed(letter):
+            for fragment in delta.get("tool_calls", ()):
+                said += fragment["function"]["arguments"]
+        opened = opened or (position if "{" in said else 0)
+        if position >= at:
+            assert said.endswith(text[at : position + 1]), position - at
+    assert opened < at
+
+
+STRING_TOOL = tool_schemas(
+    [
+        {
+            "type": "function",
+            "function": {
+                "name": "note",
+                "description": "note",
+                "parameters": {"type": "object", "properties": {"text": {"type": "string"}}},
+            },
+        }
+    ]
+)
