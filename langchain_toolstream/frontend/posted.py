@@ -21,7 +21,10 @@ from langchain_toolstream.frontend.write import as_text
 from langchain_toolstream.json_values import InvalidJSONError, read_json, to_json, without_halves
 
 MAX_TEXT = 1_000_000
-"""Characters of one text of a posted history."""
+"""Characters of one text of a posted history, and of the JSON of one value."""
+
+MAX_NAME = 1000
+"""Characters of an id or a name."""
 
 _QUOTED = 80
 
@@ -83,7 +86,8 @@ class _Reader:
 
     def add(self, message: Mapping[str, Any], number: int) -> None:
         role, parts = message.get("role"), message.get("parts")
-        name = message.get("id") if isinstance(message.get("id"), str) else None
+        given = message.get("id")
+        name = given if _is_name(given) else None
         if role == "assistant":
             if parts is None:
                 self._ag_ui_answer(message, name)
@@ -218,11 +222,14 @@ class _Reader:
     # Both.
 
     def _call(self, call_id: Any, tool: Any, args: Any, good: list[Any], bad: list[Any]) -> None:
-        if not isinstance(call_id, str) or not call_id or call_id in self._calls:
+        if not _is_name(call_id) or call_id in self._calls:
             msg = f"A call has no id, or one that another has: {_quoted(call_id)}."
             raise HistoryError(msg)
-        if not isinstance(tool, str):
+        if not _is_name(tool):
             msg = f"The call {_quoted(call_id)} names no tool."
+            raise HistoryError(msg)
+        if _size(args) > MAX_TEXT:
+            msg = f"The call {_quoted(call_id)} has more than {MAX_TEXT} characters of arguments."
             raise HistoryError(msg)
         self._calls.add(call_id)
         self._open.add(call_id)
@@ -276,7 +283,18 @@ def _content(value: Any) -> Any:
                 _text(one.get("text")) if one.get("type") == "text" else _checked(one)
                 for one in blocks
             ]
+    if _size(value) > MAX_TEXT:
+        msg = f"A result has more than {MAX_TEXT} characters."
+        raise HistoryError(msg)
     return _text(as_text(value))["text"]
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(to_json(value))
 
 
 def _checked(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_toolstream.core.events import Interrupt
+from langchain_toolstream.json_values import to_json
 from langchain_toolstream.schema.tool_like import ToolLike
 from langchain_toolstream.schema.tool_schema import tool_schemas
 from langchain_toolstream.streams.interrupts import is_batch, questions
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 100_000
 """Characters of what a person says."""
+
+MAX_ARGS = 1_000_000
+"""Characters of the JSON of edited arguments."""
 
 _QUOTED = 80
 _KINDS = ("approve", "edit", "reject", "respond")
@@ -140,8 +144,11 @@ def _decision(question: Interrupt, answer: Any) -> dict[str, Any]:
 
 def _edited(question: Interrupt, action: Any) -> dict[str, Any]:
     args = action.get("args") if isinstance(action, Mapping) else None
-    if not isinstance(args, dict):
-        msg = f"An edit of {question.name!r} needs an edited_action with its args, an object."
+    if not isinstance(args, dict) or len(to_json(args)) > MAX_ARGS:
+        msg = (
+            f"An edit of {question.name!r} needs an edited_action with its args, an object of at "
+            f"most {MAX_ARGS} characters."
+        )
         raise ResumeError(msg)
     if action.get("name", question.name) != question.name:
         msg = f"An edit may change the arguments of {question.name!r}, not name another tool."

@@ -1,4 +1,4 @@
-"""Watch a run in a browser.
+"""Watch a run in a browser, and talk with an agent.
 
 python -m docs.examples.web
 
@@ -7,9 +7,10 @@ there is asked. `PORT` is the page's, 8080 if it is not set.
 """
 
 import os
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -27,9 +28,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from docs.examples.web.tools import TOOLS
-from langchain_toolstream import ChatVLLM, ToolStreamParser, to_sse, tool_events
+from langchain_toolstream import ChatVLLM, ResumeError, ToolStreamParser, to_sse, tool_events
 from langchain_toolstream.testing import ReplayServer
+
+from .chat import CHAT_EXAMPLES, Answer, Busy, Conversations, Recorded, Say  # noqa: TID252 - as in chat.py
+from .tools import TOOLS  # noqa: TID252 - as above
 
 HERE = Path(__file__).parent
 RECORDINGS = HERE / "recordings.jsonl.gz"
@@ -112,20 +115,50 @@ def is_foreign(request: Request) -> bool:
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def posted(request: Request, kind: type[Body]) -> Body:
+    """What a page of ours sent."""
+    # A page elsewhere cannot send this type without being asked who it is.
+    if request.headers.get("content-type") != "application/json":
+        raise HTTPException(415, "Send JSON.")
+    if is_foreign(request):
+        raise HTTPException(403, "Another page asks.")
+    try:
+        return kind.model_validate_json(await read(request))
+    except ValidationError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+def stream(body: AsyncIterator[bytes]) -> StreamingResponse:
+    return StreamingResponse(body, media_type="text/event-stream")
+
+
 def make_app(llm: ChatVLLM, *, live: bool) -> Starlette:
+    conversations = Conversations(llm, *([] if live else [Recorded()]))
+
     async def run(request: Request) -> Response:
-        # A page elsewhere cannot send this type without being asked who it is.
-        if request.headers.get("content-type") != "application/json":
-            return PlainTextResponse("Send JSON.", status_code=415)
-        if is_foreign(request):
-            return PlainTextResponse("Another page asks.", status_code=403)
-        try:
-            prompt = Ask.model_validate_json(await read(request)).prompt
-        except ValidationError as error:
-            return PlainTextResponse(str(error), status_code=422)
+        prompt = (await posted(request, Ask)).prompt
         events = tool_events(make_chain(llm, prompt), prompt, tools=TOOLS)
-        body = to_sse(events, show_errors=True)  # whoever runs this is the only one who reads it
-        return StreamingResponse(body, media_type="text/event-stream")
+        return stream(to_sse(events, show_errors=True))  # whoever runs this alone reads it
+
+    async def say(request: Request) -> Response:
+        try:
+            return stream(await conversations.say(await posted(request, Say)))
+        except Busy as error:
+            return PlainTextResponse(str(error), status_code=409)
+
+    async def answer(request: Request) -> Response:
+        try:
+            return stream(await conversations.answer(await posted(request, Answer)))
+        except Busy as error:
+            return PlainTextResponse(str(error), status_code=409)
+        except ResumeError as error:
+            return PlainTextResponse(str(error), status_code=422)
+
+    async def history(request: Request) -> JSONResponse:
+        return JSONResponse(await conversations.shown(request.path_params["thread"]))
 
     async def about(_: Request) -> JSONResponse:
         host = urlsplit(str(llm.openai_api_base)).netloc.rpartition("@")[2]  # without a password
@@ -133,12 +166,16 @@ def make_app(llm: ChatVLLM, *, live: bool) -> Starlette:
         examples = [{"name": one.name, "prompt": one.prompt} for one in EXAMPLES]
         functions = [convert_to_openai_tool(tool)["function"] for tool in TOOLS]
         forms = {function["name"]: function["parameters"] for function in functions}
-        return JSONResponse({"live": live, "source": source, "examples": examples, "tools": forms})
+        said = {"live": live, "source": source, "examples": examples, "tools": forms}
+        return JSONResponse({**said, "chat": CHAT_EXAMPLES})
 
     return Starlette(
         routes=[
             Route("/about", about),
             Route("/run", run, methods=["POST"]),
+            Route("/chat", say, methods=["POST"]),
+            Route("/chat/answer", answer, methods=["POST"]),
+            Route("/chat/{thread}", history),
             Mount("/", StaticFiles(directory=HERE / "page", html=True)),
         ],
         middleware=[

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import httpx
 import pytest
 
 from docs.examples.web.app import EXAMPLES
+from docs.examples.web.chat import CHAT_EXAMPLES
 from langchain_toolstream.testing import ReplayServer
 from tests.integration_tests.web.watching import BY_ID, events
 
@@ -26,11 +28,13 @@ async def what_it_says(url: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def started(**environment: str) -> AsyncIterator[str]:
+async def started(
+    module: str = "docs.examples.web", folder: Path = ROOT, **environment: str
+) -> AsyncIterator[str]:
     """The command of the docs; yields where its page is."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "docs.examples.web"),
-        cwd=ROOT,
+        *(sys.executable, "-W", "error", "-m", module),
+        cwd=folder,
         env={**os.environ, "PORT": "0", **environment},
         stderr=asyncio.subprocess.PIPE,
     )
@@ -64,3 +68,30 @@ async def test_the_command_asks_the_server_that_it_is_given() -> None:
         assert about["live"] is True
         assert f"http://{about['source']}/v1" == replay.base_url
         assert replay.requests[-1].recording_id == "malformed_call"
+
+
+def unpacked(folder: Path) -> Path:
+    """Where what a wheel holds is, as if it were installed."""
+    (wheel,) = folder.glob("*.whl")
+    with ZipFile(wheel) as packed:
+        packed.extractall(folder / "installed")
+    return folder / "installed"
+
+
+async def test_the_command_of_an_installed_package_runs(tmp_path: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    build = (str(uv), "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(ROOT))
+    building = await asyncio.create_subprocess_exec(*build)
+    assert await building.wait() == 0
+    installed = unpacked(tmp_path)
+    module = "langchain_toolstream.examples.web"
+    # First on the path there, before the clone's own package.
+    async with (
+        started(module, installed, VLLM_API_BASE="", PYTHONPATH=str(installed)) as url,
+        httpx.AsyncClient() as client,
+    ):
+        assert (await client.get(f"{url}chat.html")).status_code == 200
+        said = {"thread": "t", "prompt": CHAT_EXAMPLES[0]}
+        told = (await client.post(f"{url}chat", json=said, timeout=20)).text
+        assert "event: interrupt" in told
+        assert "event: run-finish" in told

@@ -28,7 +28,7 @@ HOSTILE = Recording(
         chunk(content=f"{MARKUP}{LONG}"),
         chunk(part("", id=f"id'\"{MARKUP}", name="write_file")),
         chunk(part(json.dumps({"path": f"../{FLAT}\u202egnp.html", "content": MARKUP})[:-1])),
-        chunk(part(', "__proto__": {"constructor": [[], {}, null, 1e400, "' + LONG + '"]}}')),
+        chunk(part(', "__proto__": {"constructor": [[], {}, null, 1e300, "' + LONG + '"]}}')),
         chunk(part("", index=1, id="c2", name=MARKUP)),
         chunk(part('{"' + LONG + '": ' + '{"a":' * 90 + "1" + "}" * 91, index=1)),
         chunk(finish_reason="tool_calls"),

@@ -14,6 +14,8 @@ const STATES = {
   failed: "Failed",
   invalid: "Not a call",
   stopped: "Stopped",
+  asking: "Waits for you",
+  refused: "Refused",
 }
 
 let count = 0
@@ -26,7 +28,7 @@ export class Call {
     this.groups = new Map()
     this.shown = 0
     this.form = make("form", "fields")
-    this.form.ariaLabel = "Arguments"
+    this.form.ariaLabel = `Arguments of call ${count}` // each landmark has a name of its own
     this.result = make("div", "result")
     this.stateText = make("span", "state")
     this.tag = make("span", "tag", "started early")
@@ -48,7 +50,7 @@ export class Call {
   }
 
   get over() {
-    return ["done", "failed", "invalid", "stopped"].includes(this.root.dataset.state)
+    return ["done", "failed", "invalid", "stopped", "refused"].includes(this.root.dataset.state)
   }
 
   state(state, words = "") {
@@ -125,6 +127,23 @@ export class Call {
     }
   }
 
+  // A person changed them.
+  refill(args) {
+    for (const field of this.fields.values()) field.clear()
+    this.fill(args)
+  }
+
+  ask(decision) {
+    this.lane.end()
+    this.state("asking")
+    this.result.replaceChildren(decision.root)
+  }
+
+  refused({ content }) {
+    this.close("refused", "")
+    this.result.replaceChildren(part("The model reads", "content", make("p", "", plain(content))))
+  }
+
   // The tool of a call that is none may still be heard of; what it says is dropped.
   get isNone() {
     return this.root.dataset.state === "invalid"
@@ -148,7 +167,7 @@ export class Call {
 
   toolFinish({ content, artifact: made }) {
     if (this.isNone) return
-    this.close("done", seconds(this.ended()))
+    this.close("done", this.ended())
     const parts = [part("The model reads", "content", make("p", "", plain(content)))]
     if (made !== null && made !== undefined) {
       parts.push(part("Artifact", "artifact", artifact(made)))
@@ -158,7 +177,7 @@ export class Call {
 
   toolError({ error }) {
     if (this.isNone) return
-    this.close("failed", seconds(this.ended()))
+    this.close("failed", this.ended())
     this.lane.end("failed", "failed")
     this.result.replaceChildren(part("Error", "error", make("p", "", error)))
   }
@@ -190,8 +209,8 @@ export class Call {
 
   ended() {
     this.lane.end()
-    const lasted = this.lane.bars.length ? this.lane.lasted : 0
-    this.lane.end(seconds(lasted))
+    const lasted = this.lane.bars.length ? seconds(this.lane.lasted) : ""
+    this.lane.end(lasted)
     return lasted
   }
 
@@ -240,6 +259,11 @@ class Field {
     }
     this.root.dataset.state = "finished"
     this.scrollable()
+  }
+
+  clear() {
+    this.text.data = ""
+    this.root.dataset.state = "empty"
   }
 
   // Nothing more will come.

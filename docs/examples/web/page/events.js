@@ -1,10 +1,10 @@
 // The events of one run. A run is asked for by POST: it runs tools, so it is not for an EventSource,
 // which asks by GET and would start the run again whenever the connection broke.
-export async function* events(prompt, signal) {
-  const response = await fetch("run", {
+export async function* events(path, asked, signal) {
+  const response = await fetch(path, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ prompt }),
+    body: JSON.stringify(asked),
     signal,
   })
   if (!response.ok) throw new Error(await response.text())
