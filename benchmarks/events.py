@@ -69,7 +69,7 @@ def events(report: Report, *, rounds: int) -> None:
     script = message_chunks(CALLS["W5"])
     parser = ToolStreamParser(TOOL_SET)
     with server() as url, asyncio.Runner() as runner:
-        vllm = ChatVLLM(base_url=url, model=f"{DELTAS}@{PAUSE}")
+        vllm = ChatVLLM(base_url=url, model=f"{DELTAS}@{PAUSE}", coalesce=False)
         sources: dict[str, tuple[Runnable[Any, Any], int]] = {
             "ChatVLLM": (vllm, DELTAS),
             "ChatVLLM | ToolStreamParser": (vllm | parser, DELTAS),

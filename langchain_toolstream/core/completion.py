@@ -57,7 +57,8 @@ class _Choice:
         events: list[Event] = []
         thought = thoughts_text(delta)
         content = content_text(delta.get("content"))
-        output = thought or content or any(map(says_something, fragments_of(delta)))
+        fragments = fragments_of(delta)
+        output = thought or content or (fragments and any(map(says_something, fragments)))
         if sign := self._not_one_answer(delta.get("role"), output, reason, chunk_id):
             msg = (
                 f"What came is not one whole answer (choice {index}): {sign}. A gateway or proxy "
@@ -127,6 +128,9 @@ class OnlyChoice:
             return [chunk]
         index = choice.get("index")
         if type(index) is not int:
+            return [chunk]
+        if index == self._first == 0 and not (self._counts or self._held):  # nearly all
+            self._ended = self._ended or bool(choice.get("finish_reason"))
             return [chunk]
         if self._first is None:
             self._first = self._last = index
@@ -251,7 +255,7 @@ class CompletionStream:
             self.usage = usage
         events: list[tuple[int, Event]] = []
         choices = chunk.get("choices")
-        self.begun = self.begun or isinstance(choices, list)
+        self.begun = self.begun or type(choices) is list
         chunk_id = text_of(chunk.get("id"))
         for position, choice in enumerate(mappings(choices)):
             index = choice.get("index")

@@ -26,6 +26,8 @@ def says_something(fragment: object) -> bool:
 def mappings(value: object) -> list[Mapping[str, Any]]:
     """The mappings in a list, or the one that stands there without a list."""
     if type(value) is list:
+        if len(value) == 1 and type(value[0]) is dict:  # nearly all
+            return value
         return [item for item in value if is_mapping(item)]
     return [value] if is_mapping(value) else []
 
@@ -61,10 +63,12 @@ def content_text(content: object) -> str:
 
 def thoughts_text(delta: Mapping[str, Any]) -> str:
     """The reasoning of a message: a field of its own, or parts of the content (Mistral's form)."""
-    thought = text_of(delta.get("reasoning")) or text_of(delta.get("reasoning_content"))
     content = delta.get("content")
-    if thought or type(content) is not list:
-        return thought
+    thought = delta.get("reasoning") or delta.get("reasoning_content")
+    if thought and (text := text_of(thought) or text_of(delta.get("reasoning_content"))):
+        return text
+    if type(content) is not list:
+        return ""
     thoughts = [part for part in mappings(content) if part.get("type") in _THOUGHTS]
     kinds = ("thinking", "reasoning", "text")
     return "".join(content_text(part.get(kind)) for part in thoughts for kind in kinds)
@@ -76,8 +80,12 @@ _THOUGHTS = ("thinking", "reasoning")
 def refusal_text(delta: Mapping[str, Any]) -> str:
     """Why the model does not answer: a field of its own, or parts of the content."""
     content = delta.get("content")
-    parts = mappings(content) if type(content) is list else []
-    return text_of(delta.get("refusal")) or "".join(text_of(p.get("refusal")) for p in parts)
+    refusal = delta.get("refusal")
+    if refusal and isinstance(refusal, str):
+        return refusal
+    if type(content) is not list:
+        return ""
+    return "".join(text_of(part.get("refusal")) for part in mappings(content))
 
 
 def arguments_text(arguments: object) -> str:

@@ -207,7 +207,7 @@ def error_in(chunk: object) -> object:
     Returns:
         What the server says of the error, `None` where there is none.
     """
-    if not isinstance(chunk, Mapping):
+    if type(chunk) is not dict and not isinstance(chunk, Mapping):
         return None
     if error := chunk.get("error"):
         return error

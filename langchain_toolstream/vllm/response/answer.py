@@ -140,10 +140,11 @@ class AnswerReader:
                 if name is None:
                     self._feed_line(payload)
                     continue
-                if _is_heartbeat(name, payload):
+                is_object = payload.startswith(b"{")  # nearly all are
+                if not is_object and _is_heartbeat(name, payload):
                     continue
                 self.received += 1
-                self.done = self.done or payload.strip() == _DONE
+                self.done = self.done or (not is_object and payload.strip() == _DONE)
                 if self.done:
                     break
                 if events := self._feed_event(name, payload):

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from langchain_toolstream.core.deltas import refusal_text
+from langchain_toolstream.core.deltas import is_mapping, mappings, refusal_text
 
 _OF_ANSWER = {
     "id": "id",
@@ -21,7 +21,7 @@ _OF_ANSWER = {
 }
 """vLLM's names, and those that LangChain has for the same."""
 
-_LAST_OF_CHOICE = ("routed_experts", "weight_versions")
+_LAST_OF_CHOICE = {"routed_experts", "weight_versions"}
 """What a choice says once, mostly with its end."""
 
 
@@ -40,16 +40,14 @@ class Details:
             chunk: Its JSON, of any shape.
         """
         for name, value in chunk.items():
-            if value is not None and name in _OF_ANSWER:
+            if name in _OF_ANSWER and value is not None:
                 self._of_answer[_OF_ANSWER[name]] = value
         choices = chunk.get("choices")
-        choices = choices if isinstance(choices, list) else [choices]
-        choices = [choice for choice in choices if isinstance(choice, dict)]
-        for position, choice in enumerate(choices):
+        for position, choice in enumerate(mappings(choices)):
             token_ids, logprobs = choice.get("token_ids"), choice.get("logprobs")
-            last = {name: choice[name] for name in _LAST_OF_CHOICE if choice.get(name) is not None}
+            last = _LAST_OF_CHOICE & choice.keys()
             said = choice.get("delta") or choice.get("message")
-            refusal = refusal_text(said) if isinstance(said, dict) else ""
+            refusal = refusal_text(said) if is_mapping(said) else ""
             if token_ids is None and logprobs is None and not last and not refusal:
                 continue
             index = choice.get("index")
@@ -57,7 +55,7 @@ class Details:
             _extend(known, "token_ids", token_ids)
             if isinstance(logprobs, dict):
                 _extend(known.setdefault("logprobs", {}), "content", logprobs.get("content"))
-            known.update(last)
+            known.update((name, choice[name]) for name in last if choice[name] is not None)
             if refusal:
                 known["refusal"] = known.get("refusal", "") + refusal
 
