@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
-from dataclasses import replace
 from functools import reduce
 from typing import Any, Self
 
@@ -212,7 +211,7 @@ class ChatVLLM(VLLMFields, TracedModel):
         reading = self._client_reading(payload)
         markup = reading.markup if reading else self._left_in_text(payload)
         resumption = None
-        if self.max_resumes and payload["stream"] and not (reading and reading.sends_prompt):
+        if self.max_resumes and payload["stream"]:
             resumption = Resumption(
                 payload, limit=self.max_resumes, client_reads=reading is not None
             )
@@ -265,12 +264,13 @@ class ChatVLLM(VLLMFields, TracedModel):
             while (look := advance(steps, known)) is not None:
                 known = self._look(look)
             client = self.root_client.completions if reading.is_text else self.client
+            if answer.resumption is not None:
+                answer.resumption.restart(by_prompt=reading.is_text)
             try:
                 yield from answer.events(client, self._find_model, self._ask)
             except RETRIED as error:
                 if not reading.goes_on(error):
                     raise
-                answer = replace(answer, resumption=None)
                 answer.reader.restart()
             else:
                 reading.ended()
@@ -284,6 +284,8 @@ class ChatVLLM(VLLMFields, TracedModel):
             while (look := advance(steps, known)) is not None:
                 known = await self._alook(look)
             client = self.root_async_client.completions if reading.is_text else self.async_client
+            if answer.resumption is not None:
+                answer.resumption.restart(by_prompt=reading.is_text)
             try:
                 async with aclosing(
                     answer.aevents(client, self._afind_model, self._aask)
@@ -293,7 +295,6 @@ class ChatVLLM(VLLMFields, TracedModel):
             except RETRIED as error:
                 if not reading.goes_on(error):
                     raise
-                answer = replace(answer, resumption=None)
                 answer.reader.restart()
             else:
                 reading.ended()

@@ -11,24 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_toolstream.core.markup.rest import rest_of_choice, rest_of_json, rest_of_tag
-from langchain_toolstream.vllm.request.payload import LIMITS, token_limit
-
-_ONLY_CHAT = frozenset(
-    (
-        "add_generation_prompt", "add_special_tokens", "chat_template", "chat_template_kwargs",
-        "continue_final_message", "documents", "echo", "include_reasoning", "kv_transfer_params",
-        "media_io_kwargs", "mm_processor_kwargs", "thinking_token_budget",
-        "truncate_prompt_tokens", "truncation_side",
-    )
-)  # fmt: skip
-_OF_COMPLETIONS = frozenset(
-    (
-        "extra_headers", "extra_query", "frequency_penalty", "logit_bias", "model",
-        "presence_penalty", "seed", "stop", "stream", "stream_options", "temperature", "timeout",
-        "top_p", "user",
-    )
-)  # fmt: skip
-_OF_BODY = frozenset(("response_format",))
+from langchain_toolstream.vllm.request.markup import as_completion
+from langchain_toolstream.vllm.request.payload import LIMITS
 
 
 def obstacle(payload: Mapping[str, Any], *, client_reads: bool) -> str | None:
@@ -145,18 +129,23 @@ def rest_of_text(
     """
     chat = again(payload, attempt)
     _keep_limits(chat, len(answer))
-    made = {name: value for name, value in chat.items() if name in _OF_COMPLETIONS}
-    body = {name: value for name, value in chat["extra_body"].items() if name not in _ONLY_CHAT}
-    body |= {name: value for name, value in chat.items() if name in _OF_BODY}
-    tokens = [*prompt, *answer]
-    limit = token_limit(chat)
-    for name in LIMITS:
-        body.pop(name, None)
-    if limit is None and room is not None:
-        limit = room - len(tokens)
-    if limit is not None:
-        made["max_tokens"] = limit
-    return {**made, "prompt": tokens, "extra_body": body}
+    return as_completion(chat, [*prompt, *answer], room)
+
+
+def rest_of_prompt(
+    payload: Mapping[str, Any], prompt: Sequence[int], answer: Sequence[int], attempt: int
+) -> dict[str, Any]:
+    """Write the request for the rest of an answer that came from `/v1/completions`.
+
+    Args:
+        payload: The first request.
+        prompt: The tokens of its prompt.
+        answer: The tokens of the answer that are kept.
+        attempt: As for `again`.
+    """
+    made = again(payload, attempt)
+    _keep_limits(made, len(answer))
+    return {**made, "prompt": [*prompt, *answer]}
 
 
 def is_constrained(payload: Mapping[str, Any]) -> bool:

@@ -92,6 +92,7 @@ class AnswerReader:
             hides_reasoning=hides_reasoning,
             several=several,
             markup=markup,
+            resumption=resumption,
         )
         self.done = False
         self._markup = markup
@@ -177,17 +178,22 @@ class AnswerReader:
         return self._feed_chunk(_object(body))
 
     def _feed_chunk(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
-        if self._resumption is None:
-            return self._read_all(chunk)
-        events = []
-        for one in self._resumption.feed(chunk):
-            events += self._read_all(one)
-        self.done = self.done or self._resumption.stopped
-        return events
-
-    def _read_all(self, chunk: Mapping[str, Any]) -> list[tuple[int, Event]]:
+        if self._resumption is not None:
+            return self._feed_one_of_several(chunk, self._resumption)
         chunks = [chunk] if self._only_choice is None else self._only_choice.feed(chunk)
         return self._read(chunks)
+
+    def _feed_one_of_several(
+        self, chunk: Mapping[str, Any], streams: Resumption
+    ) -> list[tuple[int, Event]]:
+        """Take a chunk of an answer that may come in several streams."""
+        events: list[tuple[int, Event]] = []
+        for one in streams.feed(chunk):
+            events += self._read(
+                [one] if self._only_choice is None else self._only_choice.feed(one)
+            )
+        self.done = self.done or streams.stopped
+        return events
 
     @property
     def is_glued(self) -> bool:
@@ -232,8 +238,8 @@ class AnswerReader:
         if self._error is not None:
             raise self._error
         events: list[tuple[int, Event]] = []
-        for chunk in () if self._resumption is None else self._resumption.rest():
-            events += self._read_all(chunk)
+        if self._resumption is not None:
+            events += self._read(self._resumption.rest())
         events += [] if self._only_choice is None else self._read(self._only_choice.close())
         try:
             events += self._keep(self._completion.close())

@@ -24,7 +24,8 @@ class Given:
             was not given out, and they may be the first half of a character.
         in_last: How many tokens that chunk had.
         thoughts: How many tokens there were at the last chunk with reasoning.
-        kind: Where the last text stood: `content`, `reasoning` or `tokens`.
+        kind: Where the last text stood: `content`, `reasoning`, `tokens`, or `text` of
+            `/v1/completions`.
         text: The end of it.
         whole: All text behind the thoughts, in pieces, if it is kept.
         begun: Whether anything was given out.
@@ -84,6 +85,8 @@ class Given:
             return "tokens", "".join(text_of(one.get("token")) for one in said)
         if content := text_of(delta.get("content")):
             return "content", content
+        if completion := text_of(choice.get("text")):
+            return "text", completion
         return "reasoning", thoughts_text(delta)
 
     def drop(self) -> None:

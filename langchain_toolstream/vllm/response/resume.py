@@ -31,6 +31,7 @@ from langchain_toolstream.vllm.request.resumed import (
     is_constrained,
     obstacle,
     rest_of_chat,
+    rest_of_prompt,
     rest_of_text,
     text_obstacle,
 )
@@ -99,15 +100,25 @@ class Resumption:
         self._usage_came = False
         self._stops = stop_strings(payload)
         self._longest_stop = max(map(len, self._stops), default=0)
-        self.given = Given(
-            reads_tokens=client_reads,
-            longest_stop=self._longest_stop,
-            keeps_text=is_constrained(payload),
-        )
+        self._client_reads = client_reads
         self._first: VLLMError | None = None  # how the first stream broke
+        self._why_text = ""
+        self.restart()
+
+    def restart(self, *, by_prompt: bool = False) -> None:
+        """Begin before the first stream, of whose answer nothing was given out.
+
+        Args:
+            by_prompt: Whether it comes from `/v1/completions`.
+        """
+        self.given = Given(
+            reads_tokens=self._client_reads,
+            longest_stop=self._longest_stop,
+            keeps_text=is_constrained(self._payload),
+        )
+        self._by_prompt = by_prompt
         self._identity: dict[str, Any] = {}
         self._is_text = False
-        self._why_text = ""
         self._sent: list[int] | None = None  # what the stream that is read goes on behind
         self._is_checked = True
         self._unheeded = ""
@@ -152,12 +163,14 @@ class Resumption:
             if chunk.get(name) is not None:
                 self._identity.setdefault(name, chunk[name])
         if self.given.prompt is None:
-            self.given.prompt = tokens(chunk.get("prompt_token_ids"))
+            told = next(iter(mappings(chunk.get("choices"))), {}) if self._by_prompt else chunk
+            self.given.prompt = tokens(told.get("prompt_token_ids"))
 
     def _check(self, chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
         """See that a stream goes on with this answer, by its first chunk."""
         model, known = chunk.get("model"), self._identity.get("model")
-        echoed = (choice if self._is_text else chunk).get("prompt_token_ids")
+        is_text = self._is_text or self._by_prompt
+        echoed = (choice if is_text else chunk).get("prompt_token_ids")
         if known is not None and model is not None and model != known:
             self._unheeded = (
                 f"another model answered, {quoted(str(model))} instead of {quoted(str(known))}: "
@@ -166,7 +179,7 @@ class Resumption:
         elif tokens(echoed) != self._sent:
             self._unheeded = (
                 "the server did not go on behind the tokens that it was sent, by "
-                + ("/v1/completions" if self._is_text else "kv_transfer_params.prompt_token_ids")
+                + ("/v1/completions" if is_text else "kv_transfer_params.prompt_token_ids")
                 + (", or does not say so" if echoed is None else ": it answered other tokens")
             )
         if self._unheeded:
@@ -331,6 +344,8 @@ class Resumption:
         )
 
     def _fall_back(self, why: str) -> None:
+        if self._by_prompt:
+            self._fail(why)
         if self._is_text:
             self._fail(f"{self._why_text}; and then {why}")
         if hindrance := text_obstacle(self._payload, kind=self.given.kind):
@@ -388,6 +403,8 @@ class Resumption:
     def _request(self, prompt: list[int]) -> Generator[Question, Any, Request]:
         answer = self.given.ids
         first = self._held_to_rest()
+        if self._by_prompt:
+            return Request(rest_of_prompt(first, prompt, answer, self.resumes))
         if not self._is_text:
             return Request(rest_of_chat(first, prompt, answer, self.resumes))
         room = None
@@ -437,6 +454,8 @@ def _usage(prompt: int, completion: int) -> dict[str, int]:
 
 def _holding(kind: str, text: str) -> dict[str, Any]:
     """The fields of a choice that has a text, where the reader looks for it."""
+    if kind == "text":
+        return {"text": text}
     if kind == "tokens":
         return {"delta": {}, "logprobs": {"content": [{"token": text}] if text else []}}
     return {"delta": {kind: text} if text else {}}

@@ -168,11 +168,6 @@ class ClientReading:
             else:
                 self._write(prompt)
 
-    @property
-    def sends_prompt(self) -> bool:
-        """Whether it takes the road of the prompt, as far as is known now."""
-        return self._road == "prompt"
-
     def goes_on(self, error: Exception) -> bool:
         """Whether there is another road, after one has failed before anything came of the answer.
 
