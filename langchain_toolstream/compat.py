@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
 from langchain_toolstream.core.call import ToolSpec
-from langchain_toolstream.core.errors import JSONStreamError
+from langchain_toolstream.core.errors import JSONStreamError, quoted
 from langchain_toolstream.core.json import JSONStream
 from langchain_toolstream.parsers.base import MessageParser
 from langchain_toolstream.parsers.calls_so_far import CallSoFar, CallsSoFar, Cumulative
@@ -66,7 +66,7 @@ def parse_tool_call(
     name, text = function["name"] or "", function["arguments"]
     if partial and text is None:
         return None
-    stream = JSONStream()
+    stream = JSONStream(events=False)
     try:
         if text:
             stream.feed(text)
@@ -77,7 +77,7 @@ def parse_tool_call(
     except JSONStreamError as error:
         if partial:
             return None
-        msg = f"The arguments of the call {name!r} are not strict JSON: {error}."
+        msg = f"The arguments of the call {quoted(name)} are not strict JSON: {error}."
         raise OutputParserException(msg, llm_output=text) from error
     args = stream.snapshot()
     if partial and args is None and text.strip() != "null":

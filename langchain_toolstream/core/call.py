@@ -6,6 +6,10 @@ from langchain_toolstream.core.arguments import Arguments
 from langchain_toolstream.core.errors import JSONLimitError
 from langchain_toolstream.core.json import JSONEvent
 
+_MAX_PENDING = 512
+"""How many events wait for a call to be announced. Where there are more, its arguments are told as
+a whole. An event has its path, which may take a thousand times the memory of the text."""
+
 
 class ToolSpec(Protocol):
     """What the rules ask of a bound tool."""
@@ -36,8 +40,8 @@ class Call:
     __slots__ = (
         "args", "arguments", "beside", "came_whole", "double_encoded", "error", "fields",
         "finished", "fragments", "held", "id", "index", "left_to", "name", "no_parameters",
-        "provisional", "ready", "reported_invalid", "spec", "told", "undelivered", "wire_id",
-        "wire_index",
+        "provisional", "ready", "reported_invalid", "spec", "told", "undelivered", "whole",
+        "wire_id", "wire_index",
     )  # fmt: skip
 
     def __init__(self, index: int, *, events: bool) -> None:
@@ -56,7 +60,8 @@ class Call:
         self.arguments = Arguments(events=events)
         self.held = False  # its text, as long as it may be a repetition
         self.undelivered: list[str] = []  # what readers have not been given yet
-        self.fields: list[JSONEvent] = []  # likewise
+        self.fields: list[JSONEvent] = []  # likewise, unless
+        self.whole = False  # readers are given the arguments as a whole
         self.args: dict[str, Any] | None = None  # set when closed
         self.double_encoded = False
         self.error: str | None = None
@@ -94,3 +99,14 @@ class Call:
             kind = "too large" if isinstance(error, JSONLimitError) else "not JSON"
             self.error = f"The arguments are {kind}: {error}."
         return found
+
+    def keep(self, fields: list[JSONEvent]) -> None:
+        """Keep what became known until readers may be given it."""
+        if not self.whole:
+            self.fields += fields
+
+    def wait(self) -> None:
+        """Readers are given nothing yet. Where too much waits, they will be given the whole."""
+        if len(self.fields) > _MAX_PENDING:
+            self.whole = True
+            self.fields = []

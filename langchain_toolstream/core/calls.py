@@ -55,7 +55,7 @@ open ──root object closes──> closed ──message ends, nothing against 
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_toolstream.core.arguments import BLANK
@@ -81,8 +81,12 @@ from langchain_toolstream.core.events import (
     ToolCallStart,
 )
 from langchain_toolstream.core.identity import CallTable, Doubts
-from langchain_toolstream.core.json import MAX_LENGTH, JSONEvent, JSONStream
+from langchain_toolstream.core.json import MAX_LENGTH, SLICE, JSONEvent, JSONStream
 from langchain_toolstream.core.strings import has_surrogate
+
+MAX_FIELDS = 10_000
+"""How many values of a message are told one by one as `ArgumentFinish`, so that a million zeros are
+not a million events. After those, a value at the root of the arguments is told as a whole."""
 
 _TRUNCATING = (
     "length", "abort", "repetition", "content_filter", "error",
@@ -136,9 +140,11 @@ class ToolCallAssembler:
         tools: The bound tools by name. `None`: not known, so every name passes, nothing is
             validated and nothing is read-only.
         text: Whether to report `ToolCallDelta`, the arguments as text.
-        fields: Whether to report `ArgumentDelta` and `ArgumentFinish`, field by field.
+        fields: Whether to report `ArgumentDelta` and `ArgumentFinish`, field by field; of a message
+            with more than `MAX_FIELDS` values, those at the root only from then on.
         growth: Whether to report the same as `ArgumentEvents`, with where each value begins, and
-            the start and the finish of the arguments as a whole, the value at the path `()`.
+            the start and the finish of the arguments as a whole, the value at the path `()`. Long
+            arguments that could not be told as they came are in `ToolCallReady` only.
         passed: Whether a call may become ready early when a later one is being written, whatever
             its tool, instead of when its tool is read-only (rule 8).
         provisional: Whether to report `ToolCallProvisional` (rule 10).
@@ -175,8 +181,11 @@ class ToolCallAssembler:
         self._fields = fields or growth
         self._growth = growth
         self._passed = passed
-        self._provisional = provisional
-        self._reads_fields = self._fields or provisional
+        self._provisional = provisional and any(
+            spec.streamed is not None for spec in (tools or {}).values()
+        )
+        self._reads_fields = self._fields or self._provisional
+        self._fields_left = MAX_FIELDS
         self._streaming: list[Call] = []  # what may become provisional
         self._no_parameters = no_parameters
         self._run_id = run_id
@@ -213,17 +222,59 @@ class ToolCallAssembler:
             return events
         fragments = fragments_of(delta)
         call = self._go_on(fragments[0], events) if len(fragments) == 1 else None
-        if call is None:
-            for fragment in fragments:
-                if is_mapping(fragment):
-                    self._fold(fragment, events)
-        elif call.error is None and not (finish_reason or rejected):
-            return events
+        if call is not None:
+            if call.error is None and not (finish_reason or rejected):
+                return events
+            fragments = []
+        for _ in self._feed(fragments, finish_reason, rejected, events):
+            pass
+        return events
+
+    def slices(
+        self,
+        delta: Mapping[str, Any],
+        *,
+        finish_reason: str | None = None,
+        rejected: Mapping[str, str] | None = None,
+    ) -> Iterator[CallEvent]:
+        """Take the next delta as `feed` does, and read on as its events are taken.
+
+        So a long piece of arguments does not become all of its events at once.
+
+        Args:
+            delta: As for `feed`.
+            finish_reason: Likewise.
+            rejected: Likewise.
+
+        Yields:
+            What became known, in order.
+        """
+        events: list[CallEvent] = []
+        fragments = [] if self._closed else fragments_of(delta)
+        for _ in self._feed(fragments, finish_reason, rejected, events):
+            yield from events
+            events.clear()
+        yield from events
+
+    def _feed(
+        self,
+        fragments: list[Any],
+        finish_reason: str | None,
+        rejected: Mapping[str, str] | None,
+        events: list[CallEvent],
+    ) -> Iterator[None]:
+        """Take the next fragments; stops wherever `events` may be taken away."""
+        if self._closed:
+            return
+        if is_truncating(finish_reason):
+            self._cut_by = finish_reason
+        for fragment in fragments:
+            if is_mapping(fragment):
+                yield from self._fold(fragment, events)
+                yield
         for call_id, reason in (rejected or {}).items():
             if call := self._by_id.get(call_id) or self._table.with_wire_id(call_id):
                 self._refuse(call, str(reason), events, told=True)
-        if is_truncating(finish_reason):
-            self._cut_by = finish_reason
         for call in self._streaming:
             if call.provisional and call.error is not None and not call.finished:
                 self._invalidate(call, events)
@@ -231,7 +282,6 @@ class ToolCallAssembler:
             if self._streaming:
                 self._streaming = [c for c in self._streaming if self._may_stream(c, events)]
             self._announce_early(events)
-        return events
 
     def close(self, finish_reason: str | None = None) -> list[CallEvent]:
         """Say that the message ended, and judge every call that is not judged yet.
@@ -324,6 +374,7 @@ class ToolCallAssembler:
         arguments = call.arguments
         if (
             type(text) is not str
+            or len(text) > SLICE
             or "}" in text
             or has_surrogate(text)
             or call.error is not None
@@ -339,7 +390,8 @@ class ToolCallAssembler:
         self._tell(call, text if self._text else "", found if self._fields else [], events)
         return call
 
-    def _fold(self, fragment: Mapping[str, Any], events: list[CallEvent]) -> None:
+    def _fold(self, fragment: Mapping[str, Any], events: list[CallEvent]) -> Iterator[None]:
+        """Take a fragment; stops wherever `events` may be taken away."""
         function = fragment.get("function")
         inner = function if is_mapping(function) else fragment
         name = text_of(inner.get("name")).strip()
@@ -367,7 +419,7 @@ class ToolCallAssembler:
         if text:
             self._table.note_arguments(call, text)
         if text and (text := call.arguments.halves.join(text)):
-            self._read(call, text, events)
+            yield from self._read(call, text, events)
         if fragment.get("type") == "invalid_tool_call":
             if reason := text_of(fragment.get("error")):
                 self._refuse(call, reason, events, told=True)
@@ -412,13 +464,24 @@ class ToolCallAssembler:
 
     # What a piece of argument text means.
 
-    def _read(self, call: Call, text: str, events: list[CallEvent]) -> None:
+    def _read(self, call: Call, text: str, events: list[CallEvent]) -> Iterator[None]:
+        """Read a piece of arguments; stops wherever `events` may be taken away."""
         arguments = call.arguments
         if arguments.length + len(text) > MAX_LENGTH:
             arguments.length += len(text)
             reason = f"The arguments are longer than {MAX_LENGTH:,} characters."
             self._refuse(call, reason, events)
             return
+        if len(text) <= SLICE or not self._reads_fields:
+            self._read_slice(call, text, events)
+            return
+        for start in range(0, len(text), SLICE):
+            self._read_slice(call, text[start : start + SLICE], events)
+            self._deliver(call, events)
+            yield
+
+    def _read_slice(self, call: Call, text: str, events: list[CallEvent]) -> None:
+        arguments = call.arguments
         if call.error is not None:
             arguments.keep(text)
             return
@@ -429,9 +492,9 @@ class ToolCallAssembler:
         found = call.read(text)
         if self._fields:
             if isinstance(arguments.json.value, dict):
-                call.fields += found
+                call.keep(found)
         elif call.provisional:
-            call.fields += [e for e in found if e[0] == "delta" and e[1] == (call.streamed,)]
+            call.keep([e for e in found if e[0] == "delta" and e[1] == (call.streamed,)])
         if not arguments.json.closed:
             if self._text:
                 call.undelivered.append(text)
@@ -452,7 +515,8 @@ class ToolCallAssembler:
         self._judge(call)
 
     def _unwrap(self, call: Call, text: str) -> None:
-        inner = JSONStream(events=self._fields)
+        is_short = len(text) <= SLICE
+        inner = JSONStream(events=self._fields and is_short)
         try:
             found = inner.feed(text)
             inner.close()
@@ -462,8 +526,8 @@ class ToolCallAssembler:
             call.args = inner.value
             call.double_encoded = True
             call.undelivered = [text] if self._text else []
-            if self._fields:
-                call.fields = found
+            call.whole = not is_short
+            call.fields = found
 
     def _read_behind(self, call: Call, text: str, events: list[CallEvent]) -> None:
         if not call.arguments.agrees(text):
@@ -506,7 +570,7 @@ class ToolCallAssembler:
     def _end(self, call: Call, events: list[CallEvent]) -> None:
         self._start(events, through=call)
         if held := call.arguments.halves.held:
-            self._read(call, held, events)
+            self._read_slice(call, held, events)
         if call.error is None and call.args is None:
             self._end_without_object(call)
         if call.error is None and call.arguments.repeating:
@@ -616,15 +680,19 @@ class ToolCallAssembler:
 
     def _deliver(self, call: Call, events: list[CallEvent]) -> None:
         """Give readers the text that is sure to be part of the one object, and its fields."""
-        if not (call.undelivered or call.fields) or not call.id:
-            return
-        if call.held and not self._closed:
+        if not (call.undelivered or call.fields or call.whole):
             return
         root = call.arguments.json.value
-        if call.args is None and call.error is None and type(root) is not dict:
+        is_unknown = call.args is None and call.error is None and type(root) is not dict
+        if not call.id or (call.held and not self._closed) or is_unknown:
+            call.wait()
             return
         text, fields = "".join(call.undelivered), call.fields
         call.undelivered, call.fields = [], []
+        if call.whole and call.args is not None:
+            call.whole = False
+            if not self._growth and self._fields:
+                fields = [("finish", (key,), value) for key, value in call.args.items()]
         self._tell(call, text, fields, events)
 
     def _tell(
@@ -636,6 +704,9 @@ class ToolCallAssembler:
             events.append(ArgumentEvents(call.id, fields, self._run_id))
             return
         for kind, path, value in fields:
+            if self._fields_left <= 0 and len(path) > 1:
+                continue
+            self._fields_left -= kind == "finish"
             if kind == "delta":
                 events.append(ArgumentDelta(run_id=self._run_id, id=call.id, path=path, text=value))
             elif kind == "finish" and path:

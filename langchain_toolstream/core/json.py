@@ -44,6 +44,10 @@ LOOSE_PIECES = 256
 """How many pieces of a text are kept before they are joined: a piece of a token's length takes
 twenty times the memory of its characters."""
 
+SLICE = 8192
+"""How much text to read at a time where each value of it becomes an event. The events of a text
+that is deep and wide take a thousand times its memory, and are gone before the next slice."""
+
 # What may come next. A name may begin up to `_FIRST_KEY`, any string up to `_FIRST_ITEM`; from
 # `_NAME` on, what is open is a string.
 _KEY, _FIRST_KEY, _VALUE, _FIRST_ITEM, _COLON, _COMMA, _SCALAR, _DONE, _FAILED = range(9)

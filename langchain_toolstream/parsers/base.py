@@ -113,8 +113,8 @@ class CallsReading(Reading[Out]):
         return self._take(events) if events else ()
 
     @abstractmethod
-    def _take(self, events: list[CallEvent]) -> Iterable[Out]:
-        """Take some events, and return what there is to say now."""
+    def _take(self, events: Iterable[CallEvent]) -> Iterable[Out]:
+        """Take some events, go through them once, and return what there is to say now."""
 
     def _add_good(self, event: ToolCallReady) -> ToolCall:
         return self._add_call(event.name, event.args, event.id)

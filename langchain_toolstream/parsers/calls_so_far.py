@@ -148,7 +148,7 @@ class CallsSoFar(CallsReading[Any]):
         made = self.output(self._shown)
         return made[:1] if self._first_only else [Cumulative(made)]
 
-    def _take(self, events: list[CallEvent]) -> list[Any]:
+    def _take(self, events: Iterable[CallEvent]) -> list[Any]:
         changed: dict[str, CallSoFar] = {}
         is_news = False
         for event in events:
@@ -162,10 +162,10 @@ class CallsSoFar(CallsReading[Any]):
                 self._show()
             elif isinstance(event, ToolCallReady):
                 call = self._calls[event.id]
-                call.growth.complete(event.args)
+                is_news_of_it = call.growth.complete(event.args) and bool(event.args)
                 call.ready = True
                 self._add_good(event)
-                if call.hidden:
+                if call.hidden or is_news_of_it:
                     changed[event.id] = call
             elif isinstance(event, ToolCallInvalid):
                 self._add_invalid(event)

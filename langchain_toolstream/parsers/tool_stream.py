@@ -156,7 +156,7 @@ class MessageReading(CallsReading[list[Call]]):
         for text in self._streamed.values():
             text.fail("The message was interrupted before the call was confirmed.")
 
-    def _take(self, events: list[CallEvent]) -> list[list[Call]]:
+    def _take(self, events: Iterable[CallEvent]) -> list[list[Call]]:
         calls = [call for event in events if (call := self._call(event)) is not None]
         self._has_output = self._has_output or bool(calls)
         return [calls] if calls else []

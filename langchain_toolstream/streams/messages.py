@@ -1,6 +1,7 @@
 """What the messages of LangChain's chat models say, in the terms of the core: calls and ends."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from langchain_core.exceptions import OutputParserException
@@ -23,6 +24,8 @@ _ALWAYS_GIVE_A_REASON = frozenset({"openai", "vllm"})
 
 _BEHIND_OTHERS = 1000
 """Where calls that are read out of a text begin to count, so that they are no calls of a server."""
+
+_LONG = 4096
 
 _CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call"})
 
@@ -61,13 +64,18 @@ class MessageEvents:
         self._assembler = ToolCallAssembler(
             schemas, text=False, growth=growth, provisional=provisional
         )
+        self._growth = growth
         self._reader = reader
         self._text: list[str] = []
         self._finish_reason: str | None = None
         self._must_give_a_reason = False
 
-    def feed(self, message: Any, /) -> list[CallEvent]:
+    def feed(self, message: Any, /) -> Iterable[CallEvent]:
         """Take the next chunk, or a whole message.
+
+        Returns:
+            What became known, to be gone through once. Of a long message it is read while it is
+            gone through.
 
         Raises:
             OutputParserException: It is no message.
@@ -87,16 +95,24 @@ class MessageEvents:
             else:
                 self._text.append(text)
         delta = call_delta(message)
-        return written + self._feed(delta, metadata)
+        events = self._feed(delta, metadata)
+        return chain(written, events) if written else events
 
-    def _feed(self, delta: dict[str, Any], metadata: dict[str, Any]) -> list[CallEvent]:
+    def _feed(self, delta: dict[str, Any], metadata: dict[str, Any]) -> Iterable[CallEvent]:
         if not metadata:
-            return self._assembler.feed(delta) if delta else []
+            return self._read(delta, None, None) if delta else ()
         reason = self._read_metadata(metadata)
         rejected = rejected_calls(metadata)
         if not delta and reason is None and rejected is None:
-            return []
-        return self._assembler.feed(delta, finish_reason=reason, rejected=rejected)
+            return ()
+        return self._read(delta, reason, rejected)
+
+    def _read(
+        self, delta: dict[str, Any], reason: str | None, rejected: dict[str, str] | None
+    ) -> Iterable[CallEvent]:
+        is_long = self._growth and _is_long(delta)
+        read = self._assembler.slices if is_long else self._assembler.feed
+        return read(delta, finish_reason=reason, rejected=rejected)
 
     def close(self) -> list[CallEvent]:
         """Say that the message ended.
@@ -201,6 +217,17 @@ def call_delta(message: BaseMessage) -> dict[str, Any]:
     if not legacy:
         return {}
     return {key: legacy[key] for key in ("tool_calls", "function_call") if legacy.get(key)}
+
+
+def _is_long(delta: dict[str, Any]) -> bool:
+    """Whether a delta may hold more of arguments than should become events at once."""
+    length = 0
+    for call in delta.get("tool_calls") or ():
+        args = call.get("args", "") if isinstance(call, dict) else None
+        if not isinstance(args, str):
+            return True
+        length += len(args)
+    return length > _LONG or "function_call" in delta
 
 
 def _call_blocks(content: list[Any]) -> list[dict[str, Any]]:

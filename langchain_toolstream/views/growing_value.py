@@ -7,7 +7,7 @@ is closed is shared by all moments and not copied; the open objects and lists ar
 but a string grows, all moments are one, and only the string's length tells them apart.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,10 +97,12 @@ class Growth:
         """Whether a string is being written that is shown while it grows."""
         return self._text is not None and self._text.is_shown
 
-    def complete(self, value: Any) -> None:
-        """Take the whole value, if it has not come already."""
-        if self._whole is UNKNOWN:
-            self.feed([("start", (), type(value)()), ("finish", (), value)])
+    def complete(self, value: Any) -> bool:
+        """Take the whole value. Returns whether it had not come already."""
+        if self._whole is not UNKNOWN:
+            return False
+        self.feed(_events_of(value))
+        return True
 
     def moment(self) -> "Moment":
         """Say what is known now, but for `length`."""
@@ -268,3 +270,12 @@ class Growth:
                 if known is not UNKNOWN:
                     put(restarted.typed, name, known)
         return restarted
+
+
+def _events_of(value: Any, path: JSONPath = ()) -> Iterator[JSONEvent]:
+    """What a `JSONStream` would say of a value, but for the pieces of strings."""
+    if isinstance(value, dict | list):
+        yield "start", path, type(value)()
+        for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _events_of(inner, (*path, step))
+    yield "finish", path, value

@@ -82,7 +82,7 @@ class ViewReading(CallsReading[Any]):
         if self._invalid and self._on_invalid != "emit":
             raise ToolCallError(self._good, self._invalid)
 
-    def _take(self, events: list[CallEvent]) -> Iterable[Any]:
+    def _take(self, events: Iterable[CallEvent]) -> Iterable[Any]:
         shown = self._shown(self._changed(events))
         if self._on_invalid == "abort" and any(call.about.error for call in self._calls.values()):
             return self._abort(shown)
@@ -95,7 +95,7 @@ class ViewReading(CallsReading[Any]):
         yield from self._shown(self._changed(rest))
         raise ToolCallError(self._good, self._invalid)
 
-    def _changed(self, events: list[CallEvent]) -> list[_Call]:
+    def _changed(self, events: Iterable[CallEvent]) -> list[_Call]:
         """Put what became known to its calls, and say of which there is something to see."""
         changed: list[_Call] = []
         for event in events:

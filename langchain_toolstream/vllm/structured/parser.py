@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.errors import JSONStreamError
-from langchain_toolstream.core.json import JSONEvent, JSONStream
+from langchain_toolstream.core.json import SLICE, JSONEvent, JSONStream
 from langchain_toolstream.core.mark import without_mark
 from langchain_toolstream.schema.problems import shown
 from langchain_toolstream.streams.steps import MessageStep, Reading
@@ -92,7 +92,7 @@ class JSONForm:
     def __init__(self, schema: AnswerSchema | None, *, grows: bool) -> None:
         self._schema = schema
         self._grows = grows
-        self._json = JSONStream()
+        self._json = JSONStream(events=grows)
         self._is_class = schema is not None and schema.make is not None
         kind = None if schema is None else schema.kind
         self._growth = Growth(kind, self._json)
@@ -100,6 +100,12 @@ class JSONForm:
 
     def feed(self, text: str) -> list[Any]:
         """Read a piece of text, and return what may be shown."""
+        shown: list[Any] = []
+        for start in range(0, len(text), SLICE):
+            shown = self._feed(text[start : start + SLICE]) or shown
+        return shown
+
+    def _feed(self, text: str) -> list[Any]:
         if self._json.error is not None:
             return []  # `close` tells
         try:
