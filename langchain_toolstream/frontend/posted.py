@@ -17,7 +17,7 @@ from langchain_core.messages import (
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_toolstream.frontend.files import KINDS, is_base64, mark_of, with_file
-from langchain_toolstream.frontend.write import as_text
+from langchain_toolstream.frontend.write import UNANSWERED, as_text
 from langchain_toolstream.json_values import InvalidJSONError, read_json, to_json, without_halves
 
 MAX_TEXT = 1_000_000
@@ -44,7 +44,8 @@ def read_history(posted: Any) -> list[BaseMessage]:
             of messages in one of these.
 
     Returns:
-        The messages. A call that waits for a person has no result.
+        The messages. A call that waits for a person has no result; one that the user has passed
+        over by a new message has one that says so, as providers want it.
 
     Raises:
         HistoryError: A message has no known role or form, a text is longer than a million
@@ -77,7 +78,7 @@ def read_history(posted: Any) -> list[BaseMessage]:
 class _Reader:
     def __init__(self) -> None:
         self.read: list[BaseMessage] = []
-        self._open: set[str] = set()  # the calls without a result
+        self._open: dict[str, None] = {}  # the calls without a result, in order
         self._calls: set[str] = set()
         self._thoughts: list[dict[str, Any]] = []  # AG-UI has them before their message
         # The AI SDK's files of results, by their marks. And links that results have too.
@@ -98,6 +99,7 @@ class _Reader:
             blocks = [_text(given)] if isinstance(given, str) else [*_blocks(given)]
             content = _joined(blocks)
             if role == "user":
+                self._give_up()
                 self.read.append(HumanMessage(cast("Any", content), id=name))
             else:
                 text = "".join(one.get("text", "") for one in blocks)
@@ -221,6 +223,11 @@ class _Reader:
 
     # Both.
 
+    def _give_up(self) -> None:
+        """The user went on to something else: calls that waited get no result any more."""
+        for call_id in [*self._open]:
+            self._result(call_id, UNANSWERED, is_error=True)
+
     def _call(self, call_id: Any, tool: Any, args: Any, good: list[Any], bad: list[Any]) -> None:
         if not _is_name(call_id) or call_id in self._calls:
             msg = f"A call has no id, or one that another has: {_quoted(call_id)}."
@@ -232,7 +239,7 @@ class _Reader:
             msg = f"The call {_quoted(call_id)} has more than {MAX_TEXT} characters of arguments."
             raise HistoryError(msg)
         self._calls.add(call_id)
-        self._open.add(call_id)
+        self._open[call_id] = None
         if isinstance(args, Mapping):
             good.append(tool_call(name=tool, args=dict(args), id=call_id))
         else:
@@ -259,7 +266,7 @@ class _Reader:
         if not isinstance(call_id, str) or call_id not in self._open:
             msg = f"A result belongs to no call, or to one that has a result: {_quoted(call_id)}."
             raise HistoryError(msg)
-        self._open.discard(call_id)
+        del self._open[call_id]
         decided = {"lc_source": "hitl_interrupt_decision", "lc_data": {"decision": "reject"}}
         self.read.append(
             ToolMessage(

@@ -15,7 +15,7 @@ from langchain_toolstream.frontend.files import (
     text_of,
     without_files,
 )
-from langchain_toolstream.frontend.write import HIDDEN, approval_data, as_text
+from langchain_toolstream.frontend.write import HIDDEN, UNANSWERED, approval_data, as_text
 from langchain_toolstream.json_values import bounded, to_json, without_halves
 from langchain_toolstream.streams.interrupts import is_denied, questions
 
@@ -42,7 +42,7 @@ def ai_sdk_messages(
         one message.
     """
     asked = {one.call_id: one for one in questions(interrupts, messages) if one.call_id}
-    results = {one.tool_call_id: one for one in messages if isinstance(one, ToolMessage)}
+    stored = _Stored(messages)
     shown: list[dict[str, Any]] = []
     for number, message in enumerate(messages):
         if isinstance(message, ToolMessage):
@@ -58,12 +58,14 @@ def ai_sdk_messages(
         parts = shown[-1]["parts"]
         parts += [{"type": "step-start"}, *_ui_prose(message)]
         for call in message.tool_calls:
-            result, question = results.get(call["id"] or ""), asked.get(call["id"] or "")
-            parts += _ui_call(call, result, question, client=client, show_errors=show_errors)
+            result = stored.result(number, call["id"])
+            question = asked.get(call["id"] or "") if result is None else None
+            named = {**call, "id": stored.name(number, call["id"])}
+            parts += _ui_call(named, result, question, client=client, show_errors=show_errors)
         parts += [
             {
                 "type": f"tool-{call['name']}",
-                "toolCallId": call["id"],
+                "toolCallId": stored.name(number, call["id"]),
                 "state": "output-error",
                 "rawInput": call["args"],
                 "errorText": call["error"] or "The call is invalid.",
@@ -71,6 +73,56 @@ def ai_sdk_messages(
             for call in message.invalid_tool_calls
         ]
     return cast("list[dict[str, Any]]", bounded(shown))
+
+
+class _Stored:
+    """Which result is whose: ids of calls are unique in their message, and perhaps no further."""
+
+    def __init__(self, messages: Sequence[BaseMessage]) -> None:
+        self._results: dict[tuple[int, str | None], ToolMessage] = {}
+        self._names: dict[tuple[int, str | None], str | None] = {}
+        self.given_up: set[tuple[int, str | None]] = set()
+        self._places: dict[int, int] = {}  # of the messages that made the calls of results
+        owners: dict[str | None, int] = {}
+        for number, message in enumerate(messages):
+            if isinstance(message, AIMessage):
+                for call in [*message.tool_calls, *message.invalid_tool_calls]:
+                    call_id = call["id"]
+                    is_first = call_id not in owners
+                    owners[call_id] = number
+                    own = f"{_wire_id(message, number)}:{call_id}"
+                    self._names[number, call_id] = call_id if is_first else own
+            elif isinstance(message, ToolMessage):
+                owner = self._places[number] = owners.get(message.tool_call_id, -1)
+                self._results[owner, message.tool_call_id] = message
+                self.given_up.discard((owner, message.tool_call_id))
+            elif isinstance(message, HumanMessage):
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """The user went on to something else, so calls that waited have their end."""
+        for number, call_id in self._names:
+            if (number, call_id) not in self._results:
+                end = ToolMessage(UNANSWERED, tool_call_id=call_id or "", status="error")
+                self._results[number, call_id] = end
+                self.given_up.add((number, call_id))
+
+    def result(self, number: int, call_id: str | None) -> ToolMessage | None:
+        """The result of a call of a message."""
+        return self._results.get((number, call_id))
+
+    def name(self, number: int, call_id: str | None) -> str | None:
+        """The id of a call that is unique in the conversation."""
+        return self._names[number, call_id]
+
+    def name_of_result(self, number: int, call_id: str) -> str:
+        """The same for the call of a result."""
+        return self._names.get((self._places[number], call_id)) or call_id
+
+
+def _wire_id(message: BaseMessage, number: int) -> str:
+    """As a stream names messages."""
+    return (message.id or f"message-{number}").removeprefix(f"{LC_ID_PREFIX}-")
 
 
 def _ui_call(
@@ -90,7 +142,8 @@ def _ui_call(
             approval = {"id": call["id"], "approved": False, "reason": as_text(result.content)}
             part |= {"state": "output-denied", "approval": approval}
         elif result.status == "error":
-            told = as_text(result.content) if show_errors or denied else HIDDEN
+            is_told = show_errors or denied or result.content == UNANSWERED
+            told = as_text(result.content) if is_told else HIDDEN
             part |= {"state": "output-error", "errorText": told}
         else:
             output, files = ai_sdk_output(call["id"], result.content, result.artifact)
@@ -138,10 +191,11 @@ def ag_ui_messages(
         The messages, as JSON has them: for a `MESSAGES_SNAPSHOT`, or the page's first state.
     """
     shown: list[dict[str, Any]] = []
+    stored = _Stored(messages)
     for number, message in enumerate(messages):
-        name = (message.id or f"message-{number}").removeprefix(f"{LC_ID_PREFIX}-")
+        name = _wire_id(message, number)
         if isinstance(message, ToolMessage):
-            call_id = message.tool_call_id
+            call_id = stored.name_of_result(number, message.tool_call_id)
             said = {"id": f"{call_id}:result", "role": "tool", "toolCallId": call_id}
             is_hidden = message.status == "error" and not (show_errors or is_denied(message))
             left, read = without_files(message.content)
@@ -153,7 +207,7 @@ def ag_ui_messages(
             shown.append({**said, "content": content, **failed})
             continue
         if isinstance(message, AIMessage):
-            shown += _ag_ui_answer(message, name)
+            shown += _ag_ui_answer(message, number, stored)
             continue
         role = "user" if isinstance(message, HumanMessage) else "system"
         blocks = [*_ui_prose(message)]
@@ -165,7 +219,8 @@ def ag_ui_messages(
     return cast("list[dict[str, Any]]", without_halves(bounded(shown)))
 
 
-def _ag_ui_answer(message: AIMessage, name: str) -> Iterator[dict[str, Any]]:
+def _ag_ui_answer(message: AIMessage, number: int, stored: _Stored) -> Iterator[dict[str, Any]]:
+    name = _wire_id(message, number)
     thought = "".join(one["text"] for one in _ui_prose(message) if one["type"] == "reasoning")
     if thought:
         yield {"id": f"{name}:reasoning-1", "role": "reasoning", "content": thought}
@@ -174,13 +229,32 @@ def _ag_ui_answer(message: AIMessage, name: str) -> Iterator[dict[str, Any]]:
         (one["id"], one["name"] or "", one["args"] or "") for one in message.invalid_tool_calls
     ]
     made = [
-        {"id": call_id, "type": "function", "function": {"name": tool, "arguments": args}}
+        {
+            "id": stored.name(number, call_id),
+            "type": "function",
+            "function": {"name": tool, "arguments": args},
+        }
         for call_id, tool, args in calls
     ]
     said: dict[str, Any] = {"id": name, "role": "assistant"}
     if message.text:
         said["content"] = message.text
     yield {**said, "toolCalls": made} if made else said
+    # Calls that have an end, but no message that says so.
+    ends = [
+        (one["id"], one["error"] or "The call is invalid.")
+        for one in message.invalid_tool_calls
+        if stored.result(number, one["id"]) is None or (number, one["id"]) in stored.given_up
+    ]
+    ends += [
+        (one["id"], UNANSWERED)
+        for one in message.tool_calls
+        if (number, one["id"]) in stored.given_up
+    ]
+    for call_id, error in ends:
+        known = stored.name(number, call_id)
+        result = {"id": f"{known}:result", "role": "tool", "toolCallId": known}
+        yield {**result, "content": error, "error": error}
 
 
 def _ag_ui_part(part: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,10 @@ HIDDEN = "Something went wrong."
 """What a front end is told of an error whose text is not for everybody."""
 
 
+UNANSWERED = "The call was not answered."
+"""The end of a call that waited, when the user went on to something else."""
+
+
 class Writer(Protocol[Out_co]):
     """One protocol."""
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from langchain_toolstream import ChatVLLM, artifact_tool
 from langchain_toolstream.testing import Recording
-from tests.unit_tests.frontend.approval import gate
+from tests.unit_tests.frontend.approval import MODES, gate
 from tests.unit_tests.vllm.wire import body, chunk, part, usage
 
 SECRET = "password is 1234"  # noqa: S105 - nobody's
@@ -165,6 +165,11 @@ CASES = {
     "approval given": Case([calls(("add", SUM)), DONE], options=gated, answers=[APPROVE]),
     "refused": Case([calls(("add", SUM)), DONE], options=gated, answers=[REJECT]),
     "edited": Case([calls(("add", SUM)), DONE], options=gated, answers=[EDIT]),
+    "asked for each call": Case(
+        [calls(("add", SUM), ("add", {"a": 3, "b": 4})), DONE],
+        options=lambda _: {"middleware": [gate(MODES[-1])]},
+        answers=[APPROVE, REJECT],
+    ),
     "tool error": Case(
         [calls(("boom", {"a": 1})), DONE],
         [boom],

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,10 @@ def of_ai_sdk(seen: Any) -> str:
 def of_ag_ui(seen: Any) -> str:
     """The messages after the user's; `!` marks what failed or was refused."""
     said = []
-    for one in seen["messages"][1:]:
+    groups = groupby(seen["messages"][1:], key=lambda one: one["role"])
+    # Results come as they come, and the calls of a turn run at the same time.
+    ordered = [sorted(group, key=lambda one: one.get("toolCallId", "")) for _, group in groups]
+    for one in (one for group in ordered for one in group):
         content = one.get("content") or ""
         if isinstance(content, list):
             content = "+".join(part["type"] for part in content)
@@ -209,6 +213,12 @@ TABLE: dict[str, dict[str, str]] = {
         "ai-5": "add:output-available data-approval:edit | 'Done.'",
         "ag-ui": "add() | tool | 'Done.'",
     },
+    "asked for each call": {
+        "ai-sdk": f"add:output-available add:{REFUSED} | 'Done.'",
+        "ai-5": "add:output-available add:output-error data-approval:approve "
+        "data-approval:reject | 'Done.'",
+        "ag-ui": "add() add() | tool | tool! | 'Done.'",
+    },
     "tool error": {
         "ai-sdk": "boom:output-error | 'Done.'",
         "ag-ui": "boom() | tool! | 'Done.'",
@@ -243,7 +253,7 @@ TABLE: dict[str, dict[str, str]] = {
         "ai-sdk": f"add:output-available add:{REFUSED} | 'Done.'",
         "ai-5": "add:output-available data-approval:approve add:output-error "
         "data-approval:reject | 'Done.'",
-        "ag-ui": "add() add() | tool! | tool | 'Done.'",
+        "ag-ui": "add() add() | tool | tool! | 'Done.'",
     },
 }
 CELLS = [(name, client) for name in CASES for client in CLIENTS]

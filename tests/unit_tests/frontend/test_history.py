@@ -214,3 +214,61 @@ def test_half_a_call_and_what_is_for_the_page_are_left_out() -> None:
     (message,) = read_history([{"role": "assistant", "id": "m", "parts": parts}])
     assert message.text == "<script>alert(1)</script>\ufffd"
     assert message.tool_calls == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_new_message_gives_up_the_calls_that_wait(mode: str) -> None:
+    agent = create_agent(
+        model(TWO, FINAL), [add], middleware=[gate(mode)], checkpointer=InMemorySaver()
+    )
+    await agent.ainvoke(GO, CONFIG)
+    await agent.ainvoke({"messages": [HumanMessage("Never mind.")]}, CONFIG)
+    state = await agent.aget_state(CONFIG)
+    assert not state.interrupts  # LangGraph asks no more
+    shown = ai_sdk_messages(state.values["messages"], interrupts=state.interrupts, client=6)
+    parts = [part for part in shown[1]["parts"] if "toolCallId" in part]
+    assert [(part["state"], part["errorText"]) for part in parts] == [
+        ("output-error", "The call was not answered.")
+    ] * 2
+    told = ag_ui_messages(state.values["messages"])
+    ends = [(one["toolCallId"], one["error"]) for one in told if one["role"] == "tool"]
+    assert ends == [(call_id, "The call was not answered.") for call_id in ("c1", "c2")]
+    for posted in (shown, told):  # and a provider gets a result for each
+        read = read_history(posted)
+        assert [one.type for one in read[:5]] == ["human", "ai", "tool", "tool", "human"]
+
+
+def test_a_post_gives_up_the_calls_that_wait() -> None:
+    waiting = {"type": "tool-add", "toolCallId": "c1", "input": {}, "approval": {"id": "i"}}
+    posted = [
+        {"role": "assistant", "parts": [{**waiting, "state": "approval-requested"}]},
+        {"role": "user", "parts": [{"type": "text", "text": "Never mind."}]},
+    ]
+    assert [one.type for one in read_history(posted)] == ["ai", "tool", "human"]
+    assert [one.type for one in read_history(posted[:1])] == ["ai"]
+
+
+def test_calls_of_two_messages_may_have_one_id() -> None:
+    """Some models count their calls anew in each message."""
+    call = tool_call(name="add", args={}, id="add:0")
+    said: list[BaseMessage] = []
+    for turn in ("1", "2"):
+        said += [
+            HumanMessage(f"Go {turn}", id=f"h{turn}"),
+            AIMessage("", tool_calls=[call], id=f"lc_run--{turn}"),
+            ToolMessage(f"result {turn}", tool_call_id="add:0", id=f"t{turn}"),
+        ]
+    for shown in (ai_sdk_messages(said), ag_ui_messages(said)):
+        read = read_history(shown)
+        assert [one.text for one in read] == ["Go 1", "", "result 1", "Go 2", "", "result 2"]
+        ids = [one.tool_call_id for one in read if isinstance(one, ToolMessage)]
+        assert ids == ["add:0", "2:add:0"]
+
+
+def test_an_invalid_call_has_an_end_after_a_reload() -> None:
+    bad = invalid_tool_call(name="add", args='{"a', id="c1", error="cut off")
+    said: list[BaseMessage] = [HumanMessage("Go"), AIMessage("", invalid_tool_calls=[bad])]
+    (end,) = (one for one in ag_ui_messages(said) if one["role"] == "tool")
+    assert (end["toolCallId"], end["error"]) == ("c1", "cut off")
+    (part,) = (part for part in ai_sdk_messages(said)[1]["parts"] if "toolCallId" in part)
+    assert (part["state"], part["errorText"]) == ("output-error", "cut off")
