@@ -44,10 +44,17 @@ class JSONRest:
         text: The beginning.
         at: Where the JSON begins in it.
         excludes: What may stand in no string, as in structural tags.
+        compact: Whether there is no space in it; `None` where only the text can tell.
     """
 
     def __init__(
-        self, schema: Any, text: str, *, at: int = 0, excludes: Sequence[str] = ()
+        self,
+        schema: Any,
+        text: str,
+        *,
+        at: int = 0,
+        excludes: Sequence[str] = (),
+        compact: bool | None = None,
     ) -> None:
         """Read the text.
 
@@ -57,7 +64,8 @@ class JSONRest:
         self._root = schema if isinstance(schema, Mapping) else {}
         self._text = text
         self._excludes = list(excludes)
-        self._colon, self._comma = ": ", ", "
+        self._colon, self._comma = (":", ",") if compact else (": ", ", ")
+        self._compact = compact
         self.end, rest = self._value(self._root, at, 0)
         self.elements: list[Element] | None = rest
         """Of a `sequence`; `None` where the text is complete, and ends at `end`."""
@@ -233,21 +241,21 @@ class JSONRest:
                 msg = f"its text has the property {name[:60]!r}, which does not stand there"
                 raise ValueError(msg)
             place = names.index(name) + 1
-            rest = self._after(schema, names[place:])
             at = self._skip(end + 1)
             if at == len(self._text):
+                rest = self._after(schema, names[place:])
                 return at, [_const(self._colon), self._json(schema["properties"][name]), *rest]
             start = self._skip(at + 1)
-            self._colon = self._text[at:start] if start < len(self._text) else self._colon
+            self._colon = self._separator(at, start, self._colon)
             at, value = self._value(schema["properties"][name], start, depth + 1)
             if value is not None:
-                return at, [*value, *rest]
+                return at, [*value, *self._after(schema, names[place:])]
             at = self._skip(at)
             if at == len(self._text):
-                return at, rest
+                return at, self._after(schema, names[place:])
             if self._text[at] == ",":
                 start = self._skip(at + 1)
-                self._comma = self._text[at:start] if start < len(self._text) else self._comma
+                self._comma = self._separator(at, start, self._comma)
                 at, first = start, False
 
     def _members(
@@ -311,7 +319,7 @@ class JSONRest:
                 return at, self._items(schema, count)
             if self._text[at] == ",":
                 start = self._skip(at + 1)
-                self._comma = self._text[at:start] if start < len(self._text) else self._comma
+                self._comma = self._separator(at, start, self._comma)
                 at = start
 
     def _items(self, schema: Mapping[str, Any], count: int) -> list[Element]:
@@ -334,8 +342,19 @@ class JSONRest:
             msg = f"its schema has {held[0]} where the answer broke off"
             raise ValueError(msg)
 
+    def _separator(self, at: int, start: int, known: str) -> str:
+        """A colon or comma with the space behind it, which tells how the others are written."""
+        if start == len(self._text):
+            return known
+        if self._compact is None:
+            self._compact = start == at + 1
+            self._colon, self._comma = (":", ",") if self._compact else (": ", ", ")
+        return self._text[at:start]
+
     def _gap(self) -> list[Element]:
         """The space that may follow where the text ends right behind a colon or a comma."""
+        if self._compact:
+            return []
         return [_optional([_const(" ")])] if self._text[-1:] in (":", ",") else []
 
     def _skip(self, at: int) -> int:
@@ -380,12 +399,13 @@ def _either(options: list[list[Element]]) -> list[Element]:
     return [{"type": "or", "elements": [_sequence(one) for one in options]}]
 
 
-def rest_of_json(schema: Any, text: str) -> Element:
+def rest_of_json(schema: Any, text: str, *, compact: bool | None = None) -> Element:
     """Write the structural tag for the rest of a JSON text.
 
     Args:
         schema: Of the whole text.
         text: The beginning, possibly with white space before it.
+        compact: As for `JSONRest`.
 
     Raises:
         ValueError: It cannot be said; the message has why.
@@ -399,7 +419,7 @@ def rest_of_json(schema: Any, text: str) -> Element:
         assert (string["type"], end["value"]) == ("regex", "}")
         ```
     """
-    rest = JSONRest(schema, text)
+    rest = JSONRest(schema, text, compact=compact)
     if rest.elements is None:
         return _tag([_regex(r"\s", optional=True)])
     return _tag(rest.elements)

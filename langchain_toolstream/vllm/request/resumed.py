@@ -187,7 +187,8 @@ def hold_to_rest(payload: dict[str, Any], text: str) -> None:
 
 def _rest_of_held(held: Mapping[str, Any], text: str) -> dict[str, Any]:
     if (schema := held.get("json")) is not None:
-        return rest_of_json(json.loads(schema) if isinstance(schema, str) else schema, text)
+        schema = json.loads(schema) if isinstance(schema, str) else schema
+        return rest_of_json(schema, text, compact=held.get("disable_any_whitespace") or None)
     if (tag := held.get("structural_tag")) is not None:
         return rest_of_tag(json.loads(tag) if isinstance(tag, str) else tag, text)
     if choices := held.get("choice"):

@@ -119,6 +119,9 @@ class Replica:
                 return self._stream(asked(self._completion(request), request))
             case "/detokenize" if self.has_detokenize:
                 return _json(200, {"prompt": self.text_of(request["tokens"])})
+            case "/tokenize":
+                said = {"count": len(self.prompt), "tokens": self.prompt, "max_model_len": 65536}
+                return _json(200, said)
             case "/v1/models":
                 card = {"id": "tiny", "object": "model", "max_model_len": 65536}
                 return _json(200, {"object": "list", "data": [card]})

@@ -10,7 +10,8 @@ from langchain_core.runnables import RunnableLambda
 from langchain_toolstream import ChatVLLM
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.vllm.errors import VLLMIncompleteStreamError, VLLMStreamError
-from tests.unit_tests.vllm.mocked import READS, Read, ainvoke, invoke
+from langchain_toolstream.vllm.response.roads import ROADS
+from tests.unit_tests.vllm.mocked import BASE, READS, Read, ainvoke, invoke
 from tests.unit_tests.vllm.resumable import (
     PROMPT,
     Break,
@@ -361,3 +362,46 @@ class TestStopStrings:
             for name in ("finish_reason", "stop_reason"):
                 said = message.response_metadata.get(name)
                 assert said == whole.response_metadata.get(name), after
+
+
+def test_a_long_answer_breaks_near_its_end() -> None:
+    """Its tokens are kept, and nothing else that grows; the time is that of two short halves."""
+    size = 20_000
+    body = written(*(f" w{number}" for number in range(size)))
+    replica = Replica(body=body, breaks=[Break(after=size - 5)])
+    message = llm(replica).invoke("go")
+    assert str(message.content).split() == [f"w{number}" for number in range(size)]
+    assert message.usage_metadata is not None
+    assert message.usage_metadata["output_tokens"] == size + 1
+    sent = replica.requests[-1][1]["kv_transfer_params"]["prompt_token_ids"]
+    assert len(sent) == len(PROMPT) + size - 6
+
+
+async def test_an_answer_of_the_prompts_road_goes_on() -> None:
+    """Where the client reads calls behind its own prompt, all streams are of `/v1/completions`."""
+    pieces = (
+        "Sure. ",
+        '<tool_call>\n{"name": "f", ',
+        '"arguments": {"a": ',
+        "12",
+        "}}",
+        "\n</tool_call>",
+    )
+    body = written(*pieces)
+    ROADS.learn((BASE, "tiny"), "prompt")
+    try:
+        for after in range(len(pieces) + 1):
+            replica = Replica(body=body, breaks=[Break(after=after)])
+            model = llm(replica, tool_call_parser="hermes").bind_tools([TOOL])
+            message = await (
+                model.ainvoke("go") if after % 2 else RunnableLambda(model.invoke).ainvoke("go")
+            )
+            assert message.content == "Sure."
+            assert [(call["name"], call["args"]) for call in message.tool_calls] == [
+                ("f", {"a": 12})
+            ]
+            assert message.response_metadata["resumes"] == 1
+            asked = [path for path, _ in replica.requests if path.startswith("/v1/c")]
+            assert asked == ["/v1/completions"] * 2, after
+    finally:
+        ROADS.forget((BASE, "tiny"))

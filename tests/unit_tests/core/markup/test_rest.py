@@ -151,6 +151,21 @@ def test_what_cannot_be_said_says_why(schema: dict[str, Any], text: str, why: st
         rest_of_json(schema, text)
 
 
+def test_the_rest_is_as_compact_as_the_beginning() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+    schema["required"] = ["a", "b"]
+    for text, rest in (('{"a":1', ',"b":2}'), ('{"a":1,', '"b":2}'), ('{"a":1,"b":', "2}")):
+        taken = as_regex(rest_of_json(schema, text))
+        assert re.fullmatch(taken, rest)
+        assert not re.fullmatch(taken, rest.replace(",", ", ").replace(":", ": ").rjust(9))
+    # Nothing tells yet, but who asked may know.
+    either = as_regex(rest_of_json(schema, '{"a":'))
+    assert all(re.fullmatch(either, one) for one in ('1, "b": 2}', ' 1, "b": 2}'))
+    known = as_regex(rest_of_json(schema, '{"a":', compact=True))
+    assert re.fullmatch(known, '1,"b":2}')
+    assert not re.fullmatch(known, ' 1, "b": 2}')
+
+
 def test_choices() -> None:
     rest = as_regex(rest_of_choice(["good", "goodbye", "bad"], "goo"))
     assert [one for one in ("d", "dbye", "bad", "") if re.fullmatch(rest, one)] == ["d", "dbye"]
