@@ -121,3 +121,15 @@ class TestRealVLLM(Standard):
         # Where a grammar leads it, the tiny model repeats itself until something stops it.
         stops = {"frequency_penalty": 0.5, "max_tokens": 400}
         return {**super().chat_model_params, **stops}
+
+
+class TestRealVLLMReadByTheClient(TestRealVLLM):
+    """The same where the client reads the calls, and strict tools are a structural tag."""
+
+    @pytest.fixture(autouse=True)
+    def _name_suite(self, record_property: Callable[[str, object], None]) -> None:
+        record_property("suite", f"a real vLLM, {self.parser}, read by the client")
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "tool_call_parser": self.parser}

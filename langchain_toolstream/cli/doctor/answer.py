@@ -127,6 +127,7 @@ class AnswerReader:
         self._usages = 0
         self._events = 0
         self._tokens: list[list[int]] = []
+        self._written: list[str] = []
         self._first: float | None = None
         self._last = 0.0
         self._broken = ""
@@ -192,6 +193,7 @@ class AnswerReader:
             events=self._events,
             tokens_at_once=tuple(len(ids) for ids in self._tokens),
             token_ids=tuple(token for ids in self._tokens for token in ids),
+            raw="".join(self._written) or None,
             first=self._first,
             last=self._last,
         )
@@ -211,6 +213,9 @@ class AnswerReader:
         ids = choice.get("token_ids")
         if isinstance(ids, list) and ids and all(type(token) is int for token in ids):
             self._tokens.append(ids)
+        logprobs = choice.get("logprobs")
+        for token in _objects(logprobs.get("content") if isinstance(logprobs, Mapping) else None):
+            self._written.append(str(token.get("token", "")))
         delta = choice.get("delta")
         if not isinstance(delta, Mapping):
             return

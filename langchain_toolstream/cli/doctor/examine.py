@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from langchain_toolstream.cli.doctor.answer import Answer, AnswerReader
 from langchain_toolstream.cli.doctor.findings import Observations
-from langchain_toolstream.cli.doctor.parsers import find_markup
 from langchain_toolstream.cli.doctor.probes import Probe, ProbeName, make_probe
 from langchain_toolstream.core.errors import ToolStreamError
 from langchain_toolstream.vllm import (
@@ -115,11 +114,9 @@ async def _ask_all(
         seen.answers[name] = answer
         if name == "text" and answer.failed:
             return
-    auto = seen.answers["auto"]
-    if not (auto.refused or auto.calls or auto.raw is not None or find_markup(auto.text)):
-        progress("markup")
-        probe = make_probe("markup", seen.model)
-        seen.answers["markup"] = await _ask(client, seen.url, probe, timeout)
+    progress("markup")
+    probe = make_probe("markup", seen.model)
+    seen.answers["markup"] = await _ask(client, seen.url, probe, timeout)
 
 
 async def _ask_forced(
@@ -155,7 +152,7 @@ async def _ask(
     except VLLMError as error:
         return Answer(refused=_words(error))
     answer = reader.close()
-    if answer.token_ids:
+    if answer.token_ids and answer.raw is None:
         raw = await _detokenize(client, url, probe.body["model"], answer.token_ids, timeout)
         answer = dataclasses.replace(answer, raw=raw)
     return answer

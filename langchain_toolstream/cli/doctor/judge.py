@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from langchain_toolstream.cli.doctor.answer import Answer
+from langchain_toolstream.cli.doctor.client import judge_client
 from langchain_toolstream.cli.doctor.findings import (
     Finding,
     Observations,
@@ -37,7 +38,12 @@ def judge(seen: Observations) -> list[Finding]:
     findings = [*_server(seen)]
     if "text" in seen.answers:
         findings += [_text(seen.answers["text"]), _streaming(seen), _usage(seen)]
-    return [*findings, *ToolJudge(seen.answers, seen.version).findings()]
+    client = judge_client(seen.answers)
+    return [
+        *findings,
+        *ToolJudge(seen.answers, seen.version).findings(),
+        *([client] if client else []),
+    ]
 
 
 def is_healthy(findings: list[Finding]) -> bool:

@@ -125,6 +125,10 @@ _QUESTIONS: dict[ProbeName, tuple[str, int, dict[str, Any]]] = {
     "long": (_WRITE, _ENOUGH, {"tools": [_WRITE_FILE], "tool_choice": "auto"}),
     "cut": (_WRITE, _CUT_AFTER, {"tools": [_WRITE_FILE], "tool_choice": "auto"}),
     "thinking": (_CALCULATE, _ENOUGH, {"tools": _calculator(strict=False), "tool_choice": "auto"}),
-    # Where the token ids are not to be had: with tools off, many parsers let the markup through.
-    "markup": (_CALCULATE, _ENOUGH, {"tools": _calculator(strict=False), "tool_choice": "none"}),
+    # Without the parser, as the client would ask: the text, or the tokens where it is swallowed.
+    "markup": (
+        _CALCULATE,
+        _ENOUGH,
+        {"tools": _calculator(strict=False), "tool_choice": "none", "logprobs": True},
+    ),
 }

@@ -51,8 +51,9 @@ def test_a_healthy_server_is_healthy_in_every_point() -> None:
     assert [*findings] == [
         *("reachable", "version", "models", "key", "answers", "streaming", "usage"),
         *("auto", "parser", "parallel", "required", "named", "no arguments", "arguments"),
-        *("truncation", "reasoning"),
+        *("truncation", "reasoning", "client"),
     ]
+    assert findings["client"].found == "the server reads all of 2 probes: the client need not"
     assert findings["parser"].found == "looks like hermes"
     assert findings["models"].found == "tiny (2,048 tokens)"
 
@@ -552,3 +553,37 @@ def test_probes_are_bounded_and_ask_for_what_the_package_asks_for() -> None:
         assert probe.max_tokens <= 512
         assert probe.body["stream"] is True
         assert probe.body["model"] == "tiny"
+
+
+def test_a_parser_that_loses_calls_is_no_match_for_the_client() -> None:
+    lost = raw(calls(("multiply", MULTIPLY)), hermes(*BOTH))
+    finding = diagnose(observed(auto=lost))["client"]
+    assert finding.status == "warning"
+    assert finding.found == "the server reads 1 of 2, the client would read all of 2 probes"
+    assert finding.change.endswith('ChatVLLM(tool_call_parser="hermes").')
+
+
+def test_a_server_without_tool_flags_is_asked_without_its_parser() -> None:
+    refused = Answer(refused=NO_AUTO)
+    seen = observed(auto=refused, long=refused, cut=refused, thinking=refused)
+    seen.answers["markup"] = text(
+        QWEN.replace("\n</function>", "\n<parameter=b>\n12\n</parameter>\n</function>")
+    )
+    finding = diagnose(seen)["client"]
+    assert finding.found == "the server reads none, the client would read all of 1 probe"
+    assert finding.change.endswith('ChatVLLM(tool_call_parser="qwen3_coder").')
+
+
+def test_the_tokens_say_what_a_parser_swallowed() -> None:
+    tokens = [{"token": one} for one in (hermes(*BOTH), "<|im_end|>")]
+    swallowed = chunk(content="\n")
+    swallowed["choices"][0]["logprobs"] = {"content": tokens}
+    seen = observed(auto=SILENT, markup=read(swallowed, chunk(finish_reason="stop")))
+    assert seen.answers["markup"].raw == hermes(*BOTH) + "<|im_end|>"
+    assert diagnose(seen)["client"].found.startswith("the server reads 1 of 2")
+
+
+def test_where_the_model_writes_no_call_nothing_is_said_of_the_client() -> None:
+    plain = text("I do not know.")
+    finding = diagnose(observed(auto=plain, long=plain))["client"]
+    assert (finding.status, finding.change) == ("unknown", "")
