@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import ToolCall, tool_call
 from langchain_core.tools import tool
 
-from benchmarks import client, contestants, eager, events, views
+from benchmarks import client, contestants, eager, events, markup, views
 from benchmarks.contestants import OURS
 from benchmarks.measure import Rounds, Timed, feeding, iterating, seconds_since
 from benchmarks.report import Report, ratio, us, versions
@@ -63,6 +63,7 @@ def main() -> int:
     events.events(report, rounds=3 if options.quick else 9)
     views.views(rounds, report)
     views.drop_ins(rounds, report)
+    markup.markup(rounds, report)
     if options.json:
         report.write(options.json, quick=options.quick)
     count = len(report.requirements)

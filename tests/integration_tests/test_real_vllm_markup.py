@@ -51,8 +51,8 @@ async def test_text_thoughts_and_calls(llm: ChatVLLM, road: Road) -> None:
     assert calls(poem) == [("write_file", {"path": "poem.txt", "content": POEM})]
     plain = await answer(road, llm.bind_tools(tools), "Hello!")
     assert (plain.text, calls(plain)) == ("Hello! How can I help you today?", [])
-    thinking = llm.bind(chat_template_kwargs={"enable_thinking": True})
-    found = await answer(road, thinking.bound.bind_tools(tools, **thinking.kwargs), QUESTION)
+    thinking = llm.bind_tools(tools, chat_template_kwargs={"enable_thinking": True})
+    found = await answer(road, thinking, QUESTION)
     assert calls(found) == CALLS
     assert "multiply, add" in found.additional_kwargs["reasoning_content"]
     assert "think>" not in found.text

@@ -99,12 +99,12 @@ class MarkupChunks:
             HiddenToolsError: The tools were not in the prompt.
         """
         if self._asked_prompt and chunk.get("prompt_text") is not None:
-            if not shows(text_of(chunk["prompt_text"]), self._bound):
-                raise HiddenToolsError
-            chunk = {**chunk, "prompt_text": None}
+            chunk = self._without_prompt(chunk)
         choices = chunk.get("choices")
         if not isinstance(choices, list) or not choices:
             return chunk
+        if len(choices) == 1 and (pieces := self._go_on(choices[0])) is not None:
+            return {**chunk, "choices": pieces}
         made: list[Any] = []
         for position, choice in enumerate(mappings(choices)):
             index = choice.get("index")
@@ -128,6 +128,26 @@ class MarkupChunks:
             if self._left.done:
                 self._left = None
         return chunk
+
+    def _without_prompt(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not shows(text_of(chunk["prompt_text"]), self._bound):
+            raise HiddenToolsError
+        return {**chunk, "prompt_text": None}
+
+    def _go_on(self, choice: Any) -> list[dict[str, Any]] | None:
+        """Read the usual event, as `_Choice.go_on` does; `None` for any other."""
+        if type(choice) is not dict or self._left is not None or self._hides_thoughts:
+            return None
+        known = self._choices.get(choice.get("index", -1))
+        deltas = None if known is None else known.go_on(choice)
+        if deltas is None:
+            return None
+        choice = {**choice, "delta": deltas[-1] if deltas else {}}
+        if self._asked_logprobs:
+            choice["logprobs"] = None
+        if len(deltas) < 2:  # noqa: PLR2004
+            return [choice]
+        return [*({"index": choice["index"], "delta": one} for one in deltas[:-1]), choice]
 
 
 _plain_words = re.compile(r"""[^"'\\<>&\r\n\t]{4,80}""").match
@@ -168,6 +188,10 @@ def _without_thoughts(choice: Mapping[str, Any]) -> dict[str, Any]:
     key = "message" if "message" in choice else "delta"
     said = {name: value for name, value in choice[key].items() if name != "reasoning"}
     return {**choice, key: said}
+
+
+_OF_READING = frozenset(("content", "reasoning", "reasoning_content", "tool_calls"))
+"""What of a delta the reading replaces."""
 
 
 class _Choice:
@@ -217,13 +241,9 @@ class _Choice:
         stop = choice.get("stop_reason")
         tokens = self._tokens_of(choice, is_end=reason == "stop" and not isinstance(stop, str))
         if self._reader is None and (tokens or content or thought or reason):
-            self._by_tokens = bool(tokens)
-            if self._needs_tokens and not tokens:
-                raise NoTokensError
-            begun = self._thoughts_begun or (self._by_tokens and bool(thought))
-            begun = begun and (self._by_tokens or not thought)
-            self._reader = MarkupReader(self._parser, self._tools, thinking=begun)
-        self._content.append(content)
+            self._reader = self._begin(has_tokens=bool(tokens), has_thoughts=bool(thought))
+        if self._by_tokens:
+            self._content.append(content)
         deltas: list[dict[str, Any]] = []
         if self._reader is not None:
             if self._by_tokens:
@@ -236,11 +256,7 @@ class _Choice:
                 deltas += self._reader.close(reason)
                 self.ended = True
         self._calls += sum("tool_calls" in one for one in deltas)
-        kept = {
-            key: value
-            for key, value in delta.items()
-            if key not in ("content", "reasoning", "reasoning_content", "tool_calls")
-        }
+        kept = {key: value for key, value in delta.items() if key not in _OF_READING}
         if whole:
             return [{**choice, "message": {**kept, **_message(deltas)}}]
         rest = {key: value for key, value in choice.items() if key != "delta"}
@@ -249,6 +265,38 @@ class _Choice:
         first = [{"index": index, "delta": {**kept, **one}} for one in deltas[:1]]
         more = [{"index": index, "delta": one} for one in deltas[1:]]
         return [*first, *more, {**rest, "delta": {}}]
+
+    def _begin(self, *, has_tokens: bool, has_thoughts: bool) -> MarkupReader:
+        if self._needs_tokens and not has_tokens:
+            raise NoTokensError
+        self._by_tokens = has_tokens
+        begun = self._thoughts_begun or (has_tokens and has_thoughts)
+        begun = begun and (has_tokens or not has_thoughts)
+        return MarkupReader(self._parser, self._tools, thinking=begun)
+
+    def go_on(self, choice: dict[str, Any]) -> list[dict[str, Any]] | None:
+        """Read the usual event, more text of a message that has begun.
+
+        It says nothing else of its message, so what `read` does comes down to this. Returns `None`
+        for any other event, of which nothing has been read.
+        """
+        delta = choice.get("delta")
+        if self._reader is None or type(delta) is not dict or choice.get("finish_reason"):
+            return None
+        text = delta.get("content")
+        if self._by_tokens:
+            if not delta.keys() <= _OF_READING:
+                return None
+            if type(text) is str:
+                self._content.append(text)
+            text = self._tokens_of(choice, is_end=False)
+            self._tokens.append(text)
+        elif type(text) is not str or len(delta) != 1:
+            return None
+        deltas = self._reader.feed(text)
+        if not self._calls:
+            self._calls = sum("tool_calls" in one for one in deltas)
+        return deltas
 
     def _tokens_of(self, choice: Mapping[str, Any], *, is_end: bool) -> str:
         logprobs = choice.get("logprobs")
