@@ -48,7 +48,7 @@ def judge_client(answers: Mapping[ProbeName, Answer]) -> Finding | None:
         return unknown(_CHECK, "the model wrote no call, or the server does not show what it wrote")
     if not lost:
         return ok(_CHECK, f"the server reads all of {_probes(read)}: the client need not")
-    reads = "none" if answers["auto"].refused else f"{read - lost} of {read}"
+    reads = "none" if lost == read else f"{read - lost} of {read}"
     return warning(
         _CHECK,
         f"the server reads {reads}, the client would read all of {_probes(read)}",

@@ -5,29 +5,28 @@ stands around calls, and what the model's thoughts stand in. To add a format, ad
 texts to the tests.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langchain_toolstream.core.markup.json_calls import (
-    arguments_of,
-    call_list,
-    call_object,
-    call_row,
-    named_list,
+from langchain_toolstream.core.markup.machines import (
+    Machine,
+    dsml,
+    elements,
+    functions,
+    headed,
+    invokes,
+    k2_object,
+    named_object_list,
+    object_list,
+    object_row,
+    one_object,
+    pairs,
+    python_call_lines,
+    python_calls,
+    quoted,
+    tags,
 )
-from langchain_toolstream.core.markup.literals import (
-    Quoted,
-    python_lines,
-    python_list,
-    quoted_call,
-)
-from langchain_toolstream.core.markup.patterns import pattern
-from langchain_toolstream.core.markup.tagged import Tags, TypesOf, element_call, tagged_call
-from langchain_toolstream.core.markup.tape import Steps, Tape
-
-Machine = Callable[[Tape, TypesOf, dict[str, str]], Steps]
-"""Read on behind the markers of a call; the last argument is what stood in their holes."""
+from langchain_toolstream.core.markup.tagged import Tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,155 +89,17 @@ class Format:
     answer: tuple[str, str] | None = None
 
 
-# Machines, in the form that an `Opening` takes.
-
-
-def _object(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-    del types_of, holes
-    yield from call_object(tape)
-
-
-def _k2_object(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-    del types_of, holes
-    yield from tape.expect((pattern("<ifm|tool_call>~^{"),), "a call")
-    yield from call_object(tape)
-
-
-def _objects(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-    del types_of, holes
-    yield from call_row(tape)
-
-
-def _list(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-    del types_of, holes
-    yield from call_list(tape)
-
-
-def _named_list(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-    del types_of, holes
-    yield from named_list(tape)
-
-
-def _python(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-    del holes
-    yield from python_list(tape, types_of)
-
-
-def _python_lines(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-    del holes
-    yield from python_lines(tape, types_of)
-
-
-def _quoted(quote: str, *, exact: bool) -> Machine:
-    dialect = Quoted(quote, exact=exact)
-
-    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-        del holes
-        yield from quoted_call(tape, types_of, dialect)
-
-    return machine
-
-
-def _tags(tags: Tags) -> Machine:
-    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-        yield from tagged_call(tape, types_of, tags, holes.get("suffix", ""))
-
-    return machine
-
-
-def _elements(prefix: str) -> Machine:
-    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-        del holes
-        yield from element_call(tape, types_of, prefix)
-
-    return machine
-
-
-def _headed(*headers: str) -> Machine:
-    """The name in a header, then JSON arguments."""
-    patterns = tuple(pattern(one) for one in headers)
-
-    def machine(tape: Tape, types_of: TypesOf, holes: dict[str, str]) -> Steps:
-        del types_of, holes
-        tape.current = None
-        _, found = yield from tape.expect(patterns, "the tool's name")
-        name = found.groupdict().get("name") or found.groupdict().get("word")
-        call_id = found.groupdict().get("id")
-        if name is None:  # kimi_k2 writes `functions.name:0`, and that is the id too
-            name = call_id.removeprefix("functions.")
-            head, colon, tail = name.rpartition(":")
-            name = head if colon and tail.isdigit() else name
-        yield from arguments_of(tape, name.strip(), call_id)
-
-    return machine
-
-
-# The tags of families that several formats share.
-
-
-def _functions(*, newline: bool) -> Machine:
-    return _tags(
-        Tags(
-            name=("<function={name}>",),
-            parameter=("<parameter={key}>",),
-            value_end="</parameter>",
-            end="</function>",
-            newline=newline,
-        )
-    )
-
-
-def _invokes(prefix: str = "", before: str = "") -> Machine:
-    return _tags(
-        Tags(
-            name=(f'{before}<{prefix}invoke name="{{name}}">',),
-            parameter=(f'<{prefix}parameter name="{{key}}">',),
-            value_end=f"</{prefix}parameter>",
-            end=f"</{prefix}invoke>",
-        )
-    )
-
-
-def _dsml(space: str = "") -> Machine:
-    return _tags(
-        Tags(
-            name=(f'<｜DSML｜{space}invoke name="{{name}}">',),
-            parameter=(
-                f'<｜DSML｜{space}parameter name="{{key}}" string="{{type}}">',
-                f'<｜DSML｜{space}parameter name="{{key}}">',
-            ),
-            value_end=f"</｜DSML｜{space}parameter>",
-            end=f"</｜DSML｜{space}invoke>",
-        )
-    )
-
-
-def _pairs(name: str | tuple[str, ...], end: str, tag: str = "arg", *, suffix: str = "") -> Machine:
-    key = f"<{tag}_key{suffix}>{{key}}</{tag}_key{suffix}>~"
-    return _tags(
-        Tags(
-            name=(name,) if isinstance(name, str) else name,
-            parameter=(
-                f"{key}<{tag}_value{suffix}>",
-                f"{key}<{tag}_type{suffix}>{{type}}</{tag}_type{suffix}>~<{tag}_value{suffix}>",
-            ),
-            value_end=f"</{tag}_value{suffix}>",
-            end=end,
-        )
-    )
-
-
 # Formats whose rows are alike.
 
 
 def _object_in_tags(name: str, opening: str, end: str) -> Format:
-    return Format(name, (Opening(f"{opening}~^{{", _object, ends=(end,)),))
+    return Format(name, (Opening(f"{opening}~^{{", one_object, ends=(end,)),))
 
 
 def _function_in_tags(
     name: str, opening: str, end: str, *, newline: bool, thoughts: Thoughts = THINK
 ) -> Format:
-    machine = _functions(newline=newline)
+    machine = functions(newline=newline)
     return Format(
         name,
         (
@@ -256,16 +117,16 @@ def _dsml_format(name: str, section: str, space: str = "") -> Format:
         name,
         (
             Opening(
-                f"<｜DSML｜{space}{section}>~^<｜DSML｜{space}invoke", _dsml(space), section=True
+                f"<｜DSML｜{space}{section}>~^<｜DSML｜{space}invoke", dsml(space), section=True
             ),
-            Opening(f"^<｜DSML｜{space}invoke", _dsml(space), inside=True),
+            Opening(f"^<｜DSML｜{space}invoke", dsml(space), inside=True),
         ),
         section_ends=(f"</｜DSML｜{space}{section}>",),
     )
 
 
 def _glm(name: str) -> Format:
-    machine = _pairs("{word}", "^</tool_call>")
+    machine = pairs("{word}", "^</tool_call>")
     ends = ("</tool_call>",)
     return Format(
         name,
@@ -299,22 +160,22 @@ def _sectioned(  # noqa: PLR0913 - what a row says
 
 
 _PYTHON_ALONE = (
-    Opening("^[~{function}(~)", _python, alone=True),
-    Opening("^[~{function}(~{argument}~=", _python, alone=True),
+    Opening("^[~{function}(~)", python_calls, alone=True),
+    Opening("^[~{function}(~{argument}~=", python_calls, alone=True),
 )
-_K2 = _headed("<|tool_call_begin|>~{id}~<|tool_call_argument_begin|>")
-_DEEPSEEK = _headed(
+_K2 = headed("<|tool_call_begin|>~{id}~<|tool_call_argument_begin|>")
+_DEEPSEEK = headed(
     "<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json",
     "<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>",
 )
 _DEEPSEEK_ENDS = ("```~<｜tool▁call▁end｜>", "<｜tool▁call▁end｜>")
-_MISTRAL = _headed("{word}[CALL_ID]{id}[ARGS]", "{word}[ARGS]", "{word}^{")
+_MISTRAL = headed("{word}[CALL_ID]{id}[ARGS]", "{word}[ARGS]", "{word}^{")
 _M3 = "]<]minimax[>["
 
 _ROWS = (
     Format(
         "apertus",
-        (Opening("<|tools_prefix|>~^[", _named_list, ends=("<|tools_suffix|>",)),),
+        (Opening("<|tools_prefix|>~^[", named_object_list, ends=("<|tools_suffix|>",)),),
         thoughts=(Thoughts("<|inner_prefix|>", ("<|inner_suffix|>",)),),
     ),
     _sectioned(
@@ -335,11 +196,11 @@ _ROWS = (
     _dsml_format("deepseek_v4", "tool_calls"),
     _dsml_format("deepseek_v41", "calls", " "),
     _sectioned(
-        "dots", ("<dots_function_call>", "</dots_function_call>"), "<invoke name=", _invokes()
+        "dots", ("<dots_function_call>", "</dots_function_call>"), "<invoke name=", invokes()
     ),
     Format(
         "ernie45",
-        (Opening("<tool_call>~^{", _object, ends=("</tool_call>",)),),
+        (Opening("<tool_call>~^{", one_object, ends=("</tool_call>",)),),
         answer=("<response>", "</response>"),
     ),
     Format(
@@ -347,32 +208,35 @@ _ROWS = (
         (
             Opening(
                 "<start_function_call>~^call:",
-                _quoted("<escape>", exact=False),
+                quoted("<escape>", exact=False),
                 ends=("<end_function_call>",),
             ),
         ),
     ),
     Format(
         "gemma4",
-        (Opening("<|tool_call>~^call:", _quoted('<|"|>', exact=True), ends=("<tool_call|>",)),),
+        (Opening("<|tool_call>~^call:", quoted('<|"|>', exact=True), ends=("<tool_call|>",)),),
         thoughts=(Thoughts("<|channel>thought", ("<channel|>",)),),
     ),
     Format(
         "gigachat3",
         (
-            Opening("<|function_call|>~^{", _object),
-            Opening("function call<|role_sep|>~^{", _object),
+            Opening("<|function_call|>~^{", one_object),
+            Opening("function call<|role_sep|>~^{", one_object),
         ),
         frames=("<|message_sep|>",),
     ),
     _glm("glm47"),
-    Format("granite", (Opening("<|tool_call|>~^[", _list), Opening("<tool_call>~^[", _list))),
-    Format("granite-20b-fc", (Opening("<function_call>~^{", _object),)),
+    Format(
+        "granite",
+        (Opening("<|tool_call|>~^[", object_list), Opening("<tool_call>~^[", object_list)),
+    ),
+    Format("granite-20b-fc", (Opening("<function_call>~^{", one_object),)),
     _object_in_tags("granite4", "<tool_call>", "</tool_call>"),
     _object_in_tags("hermes", "<tool_call>", "</tool_call>"),
     Format(
         "hunyuan_a13b",
-        (Opening("<tool_calls>~^[", _list, ends=("</tool_calls>",)),),
+        (Opening("<tool_calls>~^[", object_list, ends=("</tool_calls>",)),),
         answer=("<answer>", "</answer>"),
     ),
     *(
@@ -380,7 +244,7 @@ _ROWS = (
             name,
             ("<tool_calls{suffix}>", "</tool_calls{suffix}>"),
             "<tool_call{suffix}>",
-            _pairs(
+            pairs(
                 (
                     "<tool_call{suffix}>~{name}<tool_sep{suffix}>",
                     "<tool_call{suffix}>~{name}^<",
@@ -393,7 +257,7 @@ _ROWS = (
     ),
     Format(
         "inkling",
-        (Opening("<|content_invoke_tool_json|>~^{", _object, ends=("<|end_message|>",)),),
+        (Opening("<|content_invoke_tool_json|>~^{", one_object, ends=("<|end_message|>",)),),
         thoughts=(Thoughts("<|content_thinking|>", ("<|end_message|>",)),),
         headers=("{function}^<|content_",),
         frames=(
@@ -405,16 +269,16 @@ _ROWS = (
     ),
     Format(
         "internlm",
-        (Opening("<|action_start|>~<|plugin|>~^{", _object, ends=("<|action_end|>",)),),
+        (Opening("<|action_start|>~<|plugin|>~^{", one_object, ends=("<|action_end|>",)),),
     ),
-    Format("jamba", (Opening("<tool_calls>~^[", _list, ends=("</tool_calls>",)),)),
+    Format("jamba", (Opening("<tool_calls>~^[", object_list, ends=("</tool_calls>",)),)),
     Format(
         "k2_horizon",
         (
             *(
                 Opening(
                     f"{before}^<ifm|tool_call>~{{",
-                    _k2_object,
+                    k2_object,
                     ends=("</ifm|tool_call>",),
                     section=bool(before),
                     inside=not before,
@@ -424,7 +288,7 @@ _ROWS = (
             *(
                 Opening(
                     f"{before}^<ifm|tool_call>",
-                    _pairs("<ifm|tool_call>~{name}^<", "</ifm|tool_call>", "ifm|arg"),
+                    pairs("<ifm|tool_call>~{name}^<", "</ifm|tool_call>", "ifm|arg"),
                     section=bool(before),
                     inside=not before,
                 )
@@ -446,7 +310,7 @@ _ROWS = (
         tuple(
             Opening(
                 f"{before}^<|open|>call ",
-                _tags(
+                tags(
                     Tags(
                         name=("<|open|>call {attributes}<|sep|>",),
                         parameter=("<|open|>argument {attributes}<|sep|>",),
@@ -467,14 +331,14 @@ _ROWS = (
         ),
         section_ends=("<|close|>tools<|sep|>",),
     ),
-    Format("lfm2", (Opening("<|tool_call_start|>~^[", _python, ends=("<|tool_call_end|>",)),)),
+    Format("lfm2", (Opening("<|tool_call_start|>~^[", python_calls, ends=("<|tool_call_end|>",)),)),
     _glm("ling3"),
     Format(
         "llama3_json",
         (
-            Opening("<|python_tag|>~^{", _objects),
+            Opening("<|python_tag|>~^{", object_row),
             *(
-                Opening(f'^{{~{kind}"name"~:~"{{quoted}}"~,~"{key}"~:', _objects, alone=True)
+                Opening(f'^{{~{kind}"name"~:~"{{quoted}}"~,~"{key}"~:', object_row, alone=True)
                 for kind in ("", '"type"~:~"function"~,~')
                 for key in ("parameters", "arguments")
             ),
@@ -483,7 +347,7 @@ _ROWS = (
     Format(
         "llama4_pythonic",
         (
-            Opening("<|python_start|>~^[", _python, ends=("<|python_end|>",)),
+            Opening("<|python_start|>~^[", python_calls, ends=("<|python_end|>",)),
             *_PYTHON_ALONE,
         ),
     ),
@@ -494,7 +358,7 @@ _ROWS = (
         (
             Opening(
                 '^<function name="',
-                _tags(
+                tags(
                     Tags(
                         name=('<function name="{name}">',),
                         parameter=('<param name="{key}">',),
@@ -507,20 +371,20 @@ _ROWS = (
         ),
     ),
     _sectioned(
-        "minimax_m2", ("<minimax:tool_call>", "</minimax:tool_call>"), "<invoke name=", _invokes()
+        "minimax_m2", ("<minimax:tool_call>", "</minimax:tool_call>"), "<invoke name=", invokes()
     ),
     _sectioned(
         "minimax_m3",
         (f"{_M3}<tool_call>", f"{_M3}</tool_call>"),
         f"{_M3}<invoke name=",
-        _elements(_M3),
+        elements(_M3),
         thoughts=Thoughts("<mm:think>", ("</mm:think>",)),
     ),
     Format(
         "mistral",
         (
-            Opening("[TOOL_CALLS]~^[~{", _list),
-            Opening("[TOOL_CALLS]~^{", _object),
+            Opening("[TOOL_CALLS]~^[~{", object_list),
+            Opening("[TOOL_CALLS]~^{", one_object),
             *(
                 Opening(f"[TOOL_CALLS]^{{word}}{behind}", _MISTRAL)
                 for behind in ("[ARGS]", "[CALL_ID]", "{")
@@ -531,8 +395,8 @@ _ROWS = (
     Format(
         "muse",
         (
-            Opening("<atem:function_calls>~^<atem:invoke", _invokes("atem:"), section=True),
-            Opening("^<atem:invoke", _invokes("atem:"), inside=True),
+            Opening("<atem:function_calls>~^<atem:invoke", invokes("atem:"), section=True),
+            Opening("^<atem:invoke", invokes("atem:"), inside=True),
         ),
         thoughts=(Thoughts("to=self<|message|>", ("<|eom|>", "<|eot|>")),),
         headers=("to={id}<|message|>", "<|message|>"),
@@ -541,9 +405,12 @@ _ROWS = (
     ),
     Format(
         "olmo3",
-        (Opening("<function_calls>~^{function}(", _python_lines, ends=("</function_calls>",)),),
+        (Opening("<function_calls>~^{function}(", python_call_lines, ends=("</function_calls>",)),),
     ),
-    Format("phi4_mini_json", (Opening("functools^[~{", _list), Opening("functools^[~]", _list))),
+    Format(
+        "phi4_mini_json",
+        (Opening("functools^[~{", object_list), Opening("functools^[~]", object_list)),
+    ),
     _glm("poolside_v1"),
     Format("pythonic", _PYTHON_ALONE),
     _function_in_tags("qwen3_coder", "<tool_call>", "</tool_call>", newline=True),
@@ -558,7 +425,7 @@ _ROWS = (
         "step3",
         ("<｜tool_calls_begin｜>", "<｜tool_calls_end｜>"),
         "<｜tool_call_begin｜>",
-        _invokes("steptml:", "<｜tool_call_begin｜>function<｜tool_sep｜>~"),
+        invokes("steptml:", "<｜tool_call_begin｜>function<｜tool_sep｜>~"),
         ends=("<｜tool_call_end｜>",),
     ),
     _function_in_tags("step3p5", "<tool_call>", "</tool_call>", newline=True),
@@ -566,7 +433,7 @@ _ROWS = (
     Format(
         "xlam",
         tuple(
-            Opening(f'^[~{{~"name"~:~"{{quoted}}"~,~"{key}"~:', _list, alone=True)
+            Opening(f'^[~{{~"name"~:~"{{quoted}}"~,~"{key}"~:', object_list, alone=True)
             for key in ("arguments", "parameters")
         ),
     ),
@@ -610,3 +477,24 @@ ANY_FORMAT: Final = Format(
 def format_of(marker: str) -> str:
     """Say which format the marker of a call belongs to."""
     return _BY_MARKER[marker].name
+
+
+def check_format(name: str) -> str:
+    """See that a format exists.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: There is none of that name; the message lists those that there are.
+    """
+    if name not in FORMATS and name != AUTO:
+        msg = (
+            f"No format {name!r} is known. Formats have the names of vLLM's --tool-call-parser: "
+            f"{', '.join(FORMATS)}; or {AUTO!r}."
+        )
+        raise ValueError(msg)
+    return name

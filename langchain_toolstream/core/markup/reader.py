@@ -13,21 +13,20 @@ and nothing behind it can tell who read the text.
    brackets wait for its end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from langchain_toolstream.core.calls import is_truncating
 from langchain_toolstream.core.markup.formats import (
-    ANY_FORMAT,
     AUTO,
-    FORMATS,
-    Format,
     Opening,
     Thoughts,
+    check_format,
     format_of,
 )
-from langchain_toolstream.core.markup.patterns import SPACE, Pattern, closing, finder, pattern
+from langchain_toolstream.core.markup.patterns import SPACE, Pattern, closing, finder
+from langchain_toolstream.core.markup.plan import patterns, plan_of
 from langchain_toolstream.core.markup.tape import (
     BrokenMarkupError,
     CutMarkupError,
@@ -43,48 +42,6 @@ _TELLING = 3
 _NOT_ALONE = (
     "More text followed, and in this format a text is a call only where it is nothing else."
 )
-
-
-class _Plan:
-    """What may stand where, in one format."""
-
-    def __init__(self, row: Format) -> None:
-        self.calls = {one.marker: one for one in row.openings}
-        self.thoughts = {one.opening: one for one in row.thoughts}
-        self.thought_ends = {end for one in row.thoughts for end in one.ends} - {*row.frames}
-        self.frames = {*row.frames}
-        self.section_ends = row.section_ends
-        self.answer = row.answer
-        answer_start, answer_end = [[tag] for tag in row.answer] if row.answer else ([], [])
-        anywhere = [*row.frames, *sorted(self.thought_ends)]
-        outside = [one.marker for one in row.openings if not (one.inside or one.alone)]
-        inside = [one.marker for one in row.openings if not one.alone]
-        alone = [one.marker for one in row.openings if one.alone]
-        self.start = _patterns(
-            [*self.thoughts, *row.headers, *answer_start, *alone, *outside, *anywhere]
-        )
-        self.outside = _patterns([*outside, *anywhere])
-        self.inside = _patterns([*inside, *row.section_ends, *anywhere])
-        self.answer_end = _patterns(answer_end)
-        self.find_outside = finder([*_heads(self.outside), *answer_end])
-        self.find_inside = finder([*_heads(self.inside), *answer_end])
-        # Behind a call that is written wrongly, where nothing else says where it ends.
-        self.any_call = tuple(
-            dict.fromkeys(one.head for one in self.outside if one.template in self.calls)
-        )
-
-
-def _patterns(templates: list[str]) -> tuple[Pattern, ...]:
-    return tuple(pattern(one) for one in templates)
-
-
-def _heads(patterns: tuple[Pattern, ...]) -> Iterator[str]:
-    return (one.head for one in patterns)
-
-
-@lru_cache(maxsize=64)
-def _plan(name: str) -> _Plan:
-    return _Plan(ANY_FORMAT if name == AUTO else FORMATS[name])
 
 
 class MarkupReader:
@@ -124,7 +81,7 @@ class MarkupReader:
     ) -> None:
         """Start before the first character."""
         self.format = check_format(format)
-        self._plan = _plan(format)
+        self._plan = plan_of(format)
         self._tools = tools
         self._tape = Tape()
         self._inside = False  # a section of calls
@@ -182,12 +139,12 @@ class MarkupReader:
                 yield from self._skip()
                 if tape.at == len(tape.text):
                     return
-                patterns = self._plan.inside if self._inside else self._plan.start
-                found = yield from tape.look(patterns)
+                markers = self._plan.inside if self._inside else self._plan.start
+                found = yield from tape.look(markers)
                 if found is not None and self._is_meant(*found):
                     yield from self._found(*found)
                     continue
-                if self._cut_marker(patterns):
+                if self._cut_marker(markers):
                     return
                 self._starts = False
             found = yield from self._prose()
@@ -226,16 +183,16 @@ class MarkupReader:
                 continue
             tape.content(text[tape.at : candidate.start()])
             tape.at = candidate.start()
-            patterns = plan.inside if self._inside else plan.outside
+            markers = plan.inside if self._inside else plan.outside
             if self._answering:
-                patterns = (*patterns, *plan.answer_end)
-            found = yield from tape.look(patterns)
+                markers = (*markers, *plan.answer_end)
+            found = yield from tape.look(markers)
             if found is not None:
                 if not self._is_text(found[0].template):
                     return found
                 tape.content(found[0].template)
                 continue
-            if self._cut_marker(patterns):
+            if self._cut_marker(markers):
                 return None
             tape.content(tape.text[tape.at : tape.at + 1])
             tape.at += 1
@@ -263,7 +220,7 @@ class MarkupReader:
         if opening := plan.calls.get(template):
             if self.format == AUTO:
                 self.format = format_of(template)
-                self._plan = _plan(self.format)
+                self._plan = plan_of(self.format)
             yield from self._call(opening, match.groupdict())
         elif thoughts := plan.thoughts.get(template):
             yield from self._think(thoughts)
@@ -332,7 +289,7 @@ class MarkupReader:
         yield from self._space_or_end()
         if tape.at == len(tape.text):
             return
-        ends = _patterns(list(opening.ends))
+        ends = patterns(opening.ends)
         found = yield from tape.look(ends)
         if found is not None:
             return
@@ -391,7 +348,7 @@ class MarkupReader:
         except CutMarkupError:
             pass
 
-    def _cut_marker(self, patterns: tuple[Pattern, ...]) -> bool:
+    def _cut_marker(self, markers: tuple[Pattern, ...]) -> bool:
         """See whether the text was cut inside a marker, which then is no text."""
         tape = self._tape
         if not tape.ended:
@@ -399,7 +356,7 @@ class MarkupReader:
         raw = tape.text[tape.at :]
         if not (len(raw) >= _TELLING and any(map(str.isalpha, raw))):
             return False
-        cut = [one.template for one in patterns if one.may_become(raw, 0)]
+        cut = [one.template for one in markers if one.may_become(raw, 0)]
         if not cut or not (is_truncating(tape.reason) or self._inside):
             return False
         tape.at = len(tape.text)
@@ -420,24 +377,3 @@ def _closings(ends: tuple[str, ...]) -> Any:
 
 def _is_beginning(text: str, thoughts: Thoughts) -> bool:
     return len(text) >= _TELLING and any(end.startswith(text) for end in thoughts.ends)
-
-
-def check_format(name: str) -> str:
-    """See that a format exists.
-
-    Args:
-        name: Its name.
-
-    Returns:
-        The name.
-
-    Raises:
-        ValueError: There is none of that name; the message lists those that there are.
-    """
-    if name not in FORMATS and name != AUTO:
-        msg = (
-            f"No format {name!r} is known. Formats have the names of vLLM's --tool-call-parser: "
-            f"{', '.join(FORMATS)}; or {AUTO!r}."
-        )
-        raise ValueError(msg)
-    return name

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langchain_toolstream.core.markup.formats import FORMATS, THINK
-from langchain_toolstream.core.markup.reader import check_format
+from langchain_toolstream.core.markup.formats import FORMATS, THINK, check_format
 
 
 @dataclass(frozen=True, slots=True)
