@@ -96,6 +96,7 @@ class StrictChatVLLM(ChatVLLM):
 @pytest.mark.timeout(600)  # The first test also waits for the server.
 class TestRealVLLM(Standard):
     parser: str
+    reader = ""
 
     @pytest.fixture(autouse=True)
     def _serve(
@@ -105,7 +106,7 @@ class TestRealVLLM(Standard):
         record_property: Callable[[str, object], None],
     ) -> None:
         self.base_url, self.parser = vllm_server.base_url, vllm_server.parser
-        record_property("suite", f"a real vLLM, {self.parser}")
+        record_property("suite", f"a real vLLM, {self.parser}{self.reader}")
         reason = XFAILS.get((self.parser, request.function.__name__))
         if reason:
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
@@ -126,9 +127,7 @@ class TestRealVLLM(Standard):
 class TestRealVLLMReadByTheClient(TestRealVLLM):
     """The same where the client reads the calls, and strict tools are a structural tag."""
 
-    @pytest.fixture(autouse=True)
-    def _name_suite(self, record_property: Callable[[str, object], None]) -> None:
-        record_property("suite", f"a real vLLM, {self.parser}, read by the client")
+    reader = ", read by the client"
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
