@@ -22,7 +22,7 @@ GREETING = "Hello! How can I help you today?"
 def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Run a server until the end of the block; yields its URL for OpenAI clients."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1"
