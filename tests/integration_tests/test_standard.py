@@ -96,7 +96,6 @@ class StrictChatVLLM(ChatVLLM):
 @pytest.mark.timeout(600)  # The first test also waits for the server.
 class TestRealVLLM(Standard):
     parser: str
-    reader = ""
 
     @pytest.fixture(autouse=True)
     def _serve(
@@ -106,7 +105,7 @@ class TestRealVLLM(Standard):
         record_property: Callable[[str, object], None],
     ) -> None:
         self.base_url, self.parser = vllm_server.base_url, vllm_server.parser
-        record_property("suite", f"a real vLLM, {self.parser}{self.reader}")
+        record_property("suite", f"a real vLLM, {self.parser}")
         reason = XFAILS.get((self.parser, request.function.__name__))
         if reason:
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
@@ -122,13 +121,3 @@ class TestRealVLLM(Standard):
         # Where a grammar leads it, the tiny model repeats itself until something stops it.
         stops = {"frequency_penalty": 0.5, "max_tokens": 400}
         return {**super().chat_model_params, **stops}
-
-
-class TestRealVLLMReadByTheClient(TestRealVLLM):
-    """The same where the client reads the calls, and strict tools are a structural tag."""
-
-    reader = ", read by the client"
-
-    @property
-    def chat_model_params(self) -> dict[str, Any]:
-        return {**super().chat_model_params, "tool_call_parser": self.parser}
