@@ -44,6 +44,9 @@ _log = logging.getLogger(__name__)
 _MARGIN = 48
 """Tokens whose text is asked for, to see its last characters."""
 
+_MAX_ASKED = 3
+"""How often a question is asked before its failure counts as that of a new request."""
+
 _MAX_DROPPED = 8
 """Tokens that are dropped at most until the text of the others is what was given out."""
 
@@ -359,9 +362,11 @@ class Resumption:
         raise self._first
 
     def _ask(self, question: Question) -> Generator[Question, Any, Any]:
-        while isinstance(answer := (yield question), VLLMError):
+        while True:
+            for _ in range(_MAX_ASKED):  # a router may not know yet that a replica is gone
+                if not isinstance(answer := (yield question), VLLMError):
+                    return answer
             self._begin(answer, is_glued=False)
-        return answer
 
     def _hold_against_text(self) -> Generator[Question, Any, None]:
         """See that the tokens that are kept have the text that was given out.
