@@ -385,23 +385,39 @@ class ChatVLLM(VLLMFields, TracedModel):
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: dict[str, Any] | type | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Tell the model which tools it may call.
 
         Args:
             tools: A `ToolSet`, or a list of tools, functions, schemas and their kind.
-            **kwargs: As for `ChatOpenAI.bind_tools`: `tool_choice` (`"auto"`, `"none"`,
-                `"required"`, also `"any"` or `True`, or the name of a tool), `strict`,
-                `parallel_tool_calls`, `response_format` and all other fields of the request.
+            tool_choice: `"auto"`, `"none"`, `"required"` (also `"any"` or `True`), or the name of
+                a tool.
+            strict: Whether arguments have to fit the tools' schemas.
+            parallel_tool_calls: `False` for one call at most.
+            response_format: What the answer has to be where the model calls no tool, as for
+                `ChatOpenAI.bind_tools`.
+            **kwargs: Further fields of the request.
 
         Raises:
             TypeError: There is no list of tools, but one tool or something else.
         """
         check_is_list(tools)
-        if kwargs.get("strict") is True and self.tool_call_parser is not None:
+        if strict and self.tool_call_parser is not None:
             tools = [made_strict(tool) for tool in tools]
-        return super().bind_tools(tools, **kwargs)
+        return super().bind_tools(
+            tools,
+            tool_choice=tool_choice,
+            strict=strict,
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format,
+            **kwargs,
+        )
 
     def with_structured_output(
         self,

@@ -6,6 +6,7 @@ from operator import add
 from random import Random
 from typing import Any
 
+import httpx2
 import pytest
 
 from langchain_toolstream.core.errors import StreamInterruptedError
@@ -18,6 +19,8 @@ from langchain_toolstream.vllm.response.body import Body
 from tests.integration_tests.test_corpus import FILES, ended_quietly, records
 from tests.unit_tests.vllm.response.test_answer import as_streamed
 from tests.unit_tests.vllm.response.test_body import told
+
+SSE = httpx2.Response(200, headers={"content-type": "text/event-stream"})
 
 
 def cut(wire: bytes, seed: str) -> Iterator[bytes]:
@@ -41,7 +44,7 @@ def total(record: dict[str, Any], recording: Recording, *, coalesce: bool) -> An
         for data in cut(recording.body, f"{recording.id} {coalesce}"):
             for events in body.feed(data):
                 chunks += builder.build(events)
-        chunks += builder.build(body.close(None, ""))
+        chunks += builder.build(body.close(SSE, ""))
     except (StreamInterruptedError, VLLMEmptyOutputError) as problem:
         error = f"{type(problem).__name__}: {problem}"
     return len(chunks), error, told(reduce(add, map(as_streamed, chunks))) if chunks else ""

@@ -141,6 +141,7 @@ def append(pieces: list[Any], said: dict[str, Any]) -> None:
 def check(name: str, events: list[ToolEvent]) -> None:
     """One end for every message, call and tool; the call's id on all that is about it."""
     ends = Counter[Any]()
+    answers = Counter[Any]()
     for event in events:
         assert event.run_id, name
         call = getattr(event, "id", None)
@@ -153,10 +154,16 @@ def check(name: str, events: list[ToolEvent]) -> None:
                 ends["tool-call", event.run_id, call] -= 1
             case "tool-finish" | "tool-error":
                 ends["tool", event.run_id, call] -= 1
+            case "tool-answer":  # of the tool node, for a call of a tool that it does not know
+                assert ends["tool-call", event.run_id, call] == 0, (name, event)
+                answers[event.run_id, call] += 1
             case _:
                 around = "message" if call is None else "tool-call"
                 assert ends[around, event.run_id, call] == 1, (name, event)
     assert not any(ends.values()), (name, ends)
+    ran = {(event.run_id, event.id) for event in events if event.type == "tool-start"}
+    assert not ran & answers.keys(), name
+    assert all(count == 1 for count in answers.values()), (name, answers)
 
 
 async def compare(llm: ChatVLLM, record: Record) -> Counter[str]:

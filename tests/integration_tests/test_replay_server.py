@@ -462,7 +462,7 @@ class TestLife:
             assert port is not None
             connection = socket.create_connection(("127.0.0.1", port))
             connection.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n"
                 b"content-length: 99\r\n\r\n"
             )
             assert connection.recv(99).startswith(b"HTTP/1.1 100")  # the app waits for the body

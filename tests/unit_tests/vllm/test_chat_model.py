@@ -1,5 +1,6 @@
 """`ChatVLLM` before anything is on the wire: what it is made of, and what it asks for."""
 
+import inspect
 import json
 import logging
 import re
@@ -13,6 +14,7 @@ import pytest
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 from langchain_toolstream import ChatVLLM, ToolSet, VLLMError
@@ -511,6 +513,10 @@ NAMED = {"type": "function", "function": {"name": "add"}}
 
 
 class TestTools:
+    def test_are_bound_by_the_names_that_chat_open_ai_has(self) -> None:
+        theirs = inspect.signature(ChatOpenAI.bind_tools).parameters
+        assert inspect.signature(ChatVLLM.bind_tools).parameters.keys() == theirs.keys()
+
     @pytest.mark.parametrize(("one", "name"), [(add, "add"), (search, "search")])
     def test_one_tool_is_no_list_of_tools(self, one: Any, name: str) -> None:
         with pytest.raises(TypeError, match=rf"A list of tools is needed.* Write \[{name}\]"):
