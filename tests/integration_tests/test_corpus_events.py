@@ -179,7 +179,10 @@ async def compare(llm: ChatVLLM, record: Record) -> Counter[str]:
         counts[road] = len(events)
     for road, said in seen.items():
         ran = seen[f"{road.partition(',')[0]}, v2"]["tools"] if road not in ("bare", "v3") else {}
-        assert said == {**seen["bare"], "tools": ran}, f"{record['id']}, {road}"
+        # In a graph, the tool node answers a call of a tool that nobody knows (decision 23).
+        is_unknown = "tool-answer" in {one["type"] for told in ran.values() for one in told}
+        told = seen["graph, v2" if is_unknown else "bare"]
+        assert said == {**told, "tools": ran}, f"{record['id']}, {road}"
     return counts
 
 
