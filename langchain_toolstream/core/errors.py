@@ -36,6 +36,19 @@ def quoted(text: str, limit: int = _MAX_QUOTED) -> str:
     return repr(text) if len(text) <= limit else f"{text[:limit]!r}..."
 
 
+def printable(text: str, limit: int) -> str:
+    """The beginning of a text from outside, on one line: what cannot be printed is escaped.
+
+    Args:
+        text: Of any length.
+        limit: How many characters of it are shown.
+    """
+    cut = text if len(text) <= limit else f"{text[:limit]}..."
+    if cut.isprintable():
+        return cut
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
+
+
 def format_path(path: JSONPath) -> str:
     """Write a path the way JSONPath does.
 
@@ -156,7 +169,8 @@ class ServerStreamError(StreamInterruptedError):
 
     def __str__(self) -> str:
         """The server's words, with its code and type."""
-        detail = ", ".join(str(part) for part in (self.code, self.type) if part is not None)
+        known = (part for part in (self.code, self.type) if part is not None)
+        detail = ", ".join(printable(str(part), _MAX_QUOTED) for part in known)
         return (
             f"The server broke off its answer{f' ({detail})' if detail else ''}: "
             f"{self.message or 'it gave no reason'}"
@@ -185,7 +199,7 @@ class ServerStreamError(StreamInterruptedError):
         )
 
 
-_MAX_QUOTED = 500
+_MAX_WORDS = 500
 _NO_WORDS = ("code", "type", "object")
 
 
@@ -195,7 +209,7 @@ def shortened(text: str) -> str:
     Args:
         text: Of any length.
     """
-    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
+    return printable(text, _MAX_WORDS)
 
 
 def error_in(chunk: object) -> object:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from langchain_toolstream.core.errors import JSONPath, format_path
+from langchain_toolstream.core.errors import JSONPath, format_path, printable
 
 Refused = ValidationError | ValidationErrorV1
 
@@ -28,7 +28,7 @@ def describe(error: Refused, value: Any, *, at: JSONPath = ()) -> str:
         place = format_path((*at, *_place(problem, value)))
         told_by_itself = problem["type"] in ("missing", "union_tag_invalid")
         got = "" if told_by_itself else f", got {shown(problem['input'])}"
-        told.append(f"{_cut(problem['msg'], MAX_TOLD)} at {place}{got}")
+        told.append(f"{printable(problem['msg'], MAX_TOLD)} at {place}{got}")
     if len(problems) > _MAX_PROBLEMS:
         told.append(f"and {len(problems) - _MAX_PROBLEMS} more")
     return "; ".join(told)

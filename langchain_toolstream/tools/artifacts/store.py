@@ -12,6 +12,8 @@ from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.stores import BaseStore, InMemoryBaseStore
 
+from langchain_toolstream.core.errors import printable
+from langchain_toolstream.schema.problems import MAX_TOLD
 from langchain_toolstream.tools.artifacts.handles import PREFIX, Ambiguous, handles_in
 from langchain_toolstream.tools.run.plan import Plan, Step
 
@@ -235,7 +237,7 @@ class Artifacts:
                 "The store of artifacts failed, so the artifact of %r (call %s) was not kept for "
                 "later calls.",
                 message.name,
-                message.tool_call_id,
+                printable(message.tool_call_id, MAX_TOLD),
             )
             return message
         if handle != plain:

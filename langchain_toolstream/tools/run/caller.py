@@ -18,9 +18,10 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_co
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from pydantic import ValidationError
 
-from langchain_toolstream.core.errors import format_path
+from langchain_toolstream.core.errors import format_path, printable
 from langchain_toolstream.parsers.tool_stream import Call
 from langchain_toolstream.schema.injected import NONE_MAY_WRITE, check_given, written_by_model
+from langchain_toolstream.schema.problems import MAX_TOLD
 from langchain_toolstream.schema.tool_schema import ToolSchema, copied
 from langchain_toolstream.tools.artifacts.handles import (
     PREFIX,
@@ -118,10 +119,11 @@ class Caller:
         call = tool_call(name=name, args=args, id=call_id)
         if name not in self._by_name:
             known = ", ".join(self._by_name)
-            return error_message(call, UNKNOWN_TOOL_TEMPLATE.format(name=name, tools=known))
+            unknown = printable(name, MAX_TOLD)
+            return error_message(call, UNKNOWN_TOOL_TEMPLATE.format(name=unknown, tools=known))
         injected = self.schemas[name].injected
         if forged := injected.names & written_by_model(item):
-            logger.warning(FORGED_WARNING, name, call_id, min(forged))
+            logger.warning(FORGED_WARNING, name, printable(call_id, MAX_TOLD), min(forged))
             return invalid_message(
                 call,
                 f"The arguments do not fit the tool: {NONE_MAY_WRITE} at "
@@ -369,7 +371,7 @@ async def _in_time(
                     "The tool %r (call %s) was cancelled and goes on. Nobody waits for it any "
                     "more, and its result will be dropped.",
                     call["name"],
-                    call["id"],
+                    printable(str(call["id"]), MAX_TOLD),
                 )
 
 

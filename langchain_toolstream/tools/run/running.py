@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from langchain_toolstream.core.errors import printable
+from langchain_toolstream.schema.problems import MAX_TOLD
 from langchain_toolstream.schema.streamed import Streamed
 from langchain_toolstream.tools.run.plan import Step
 
@@ -98,7 +100,7 @@ class Running:
                 "The tool %r (call %s) is not waited for any more, but it runs in a thread, which "
                 "nothing can stop. Its result will be dropped.",
                 name,
-                self.call_id,
+                printable(str(self.call_id), MAX_TOLD),
             )
 
 

@@ -1,0 +1,84 @@
+"""Names, keys, ids and values of a model or server stand in errors and logs bounded and escaped."""
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+from pydantic import BaseModel, field_validator
+
+from langchain_toolstream import PartialToolsParser, ToolSet, ToolStreamParser
+from langchain_toolstream.core.errors import ServerStreamError
+from langchain_toolstream.parsers.base import ToolCallError
+
+STEERING = "\x1b[31m\n\u202e"
+LONG = f"{STEERING}x" * 20_000
+MOST = 1500
+
+
+class Inner(BaseModel, extra="forbid"):
+    n: int = 0
+
+    @field_validator("n", mode="before")
+    @classmethod
+    def check(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            msg = f"no number: {value}"
+            raise ValueError(msg)  # noqa: TRY004 - as validators do
+        return value
+
+
+def save(inner: Inner) -> str:
+    """Save it."""
+    return str(inner)
+
+
+CALLS = {
+    "name": (LONG, {}, "c"),
+    "id": ("save", {"inner": {"n": "x"}}, LONG),
+    "key": ("save", {"inner": {LONG: 1}}, "c"),
+    "value": ("save", {"inner": {"n": LONG}}, "c"),
+}
+
+
+def is_fit(text: str) -> bool:
+    lines = text.split("\n")  # ours, and LangChain's line about troubleshooting
+    return len(text) < MOST and len(lines) <= 4 and all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("of", CALLS)
+def test_of_an_invalid_call(of: str) -> None:
+    name, args, call_id = CALLS[of]
+    part = {"name": name, "args": json.dumps(args), "id": call_id, "index": 0}
+    chunk = AIMessageChunk(
+        content="",
+        tool_call_chunks=[{**part, "type": "tool_call_chunk"}],
+        response_metadata={"finish_reason": "stop"},
+    )
+    tools = ToolSet([save])
+    ((call,),) = ToolStreamParser(tools).transform(iter([chunk]))
+    assert is_fit(call["error"])
+    ((answer,),) = (ToolStreamParser(tools) | tools.map()).transform(iter([chunk]))
+    assert is_fit(answer.content)
+    parsers = (
+        ToolStreamParser(tools, on_invalid="raise"),
+        PartialToolsParser(tools, on_invalid="raise"),
+    )
+    for parser in parsers:
+        with pytest.raises(ToolCallError) as error:
+            list(parser.transform(iter([chunk])))
+        assert is_fit(str(error.value))
+
+
+def test_of_a_tool_that_nobody_knows() -> None:
+    call = {"name": LONG, "args": {}, "id": "c", "type": "tool_call"}
+    assert is_fit(ToolSet([save]).invoke(call).content)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [LONG, {"message": LONG}, {"message": "m", "code": LONG, "type": LONG}],
+    ids=["text", "message", "code"],
+)
+def test_of_what_a_server_says(said: Any) -> None:
+    assert is_fit(str(ServerStreamError.from_event(said)))
