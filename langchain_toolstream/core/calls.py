@@ -687,7 +687,8 @@ class ToolCallAssembler:
         if not call.id or (call.held and not self._closed) or is_unknown:
             call.wait()
             return
-        text, fields = "".join(call.undelivered), call.fields
+        text = "".join(call.undelivered)
+        fields: list[JSONEvent] = call.fields
         call.undelivered, call.fields = [], []
         if call.whole and call.args is not None:
             call.whole = False
