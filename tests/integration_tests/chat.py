@@ -21,7 +21,11 @@ QUESTION = "What is 3 * 12?"
 
 def chat(server: ReplayServer, recording: Recording | str, **fields: Any) -> ChatVLLM:
     """A model that is answered by one recording, and is not patient."""
-    model = recording if isinstance(recording, str) else recording.id
+    model = recording
+    if not isinstance(recording, str):
+        model = recording.id
+        if (recording.request or {}).get("tool_choice") == "none":  # calls in its text are text
+            fields = {"model_kwargs": {"tool_choice": "none"}, **fields}
     return ChatVLLM(**{"base_url": server.base_url, "model": model, "max_retries": 0, **fields})
 
 
