@@ -63,6 +63,18 @@ def test_links_lead_somewhere() -> None:
     assert not missing, "\n".join(missing)
 
 
+def test_the_tests_that_the_page_on_security_names_are_there() -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert named
+    texts = {file: (ROOT / file).read_text(encoding="utf-8") for file, _ in named}
+    assert [
+        name
+        for file, name in named
+        if name and not re.search(rf"\b(?:def|class) {name}\b", texts[file])
+    ] == []
+
+
 def test_readme_is_there() -> None:
     assert (ROOT / "README.md").is_file()
 
