@@ -24,7 +24,7 @@ from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import ToolEvent
 from langchain_toolstream.testing import ReplayServer
 from langchain_toolstream.vllm import VLLMEmptyOutputError
-from tests.integration_tests.test_corpus import FILES, ended_quietly, records
+from tests.integration_tests.test_corpus import FILES, asked, ended_quietly, records
 
 # langchain-core and LangGraph call the v3 protocol beta.
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -168,8 +168,7 @@ def check(name: str, events: list[ToolEvent]) -> None:
 
 async def compare(llm: ChatVLLM, record: Record) -> Counter[str]:
     tools = tools_of(json.dumps(record["tools"]))
-    limit = {"max_tokens": record["max_tokens"]} if record.get("max_tokens") else {}
-    model = llm.bind_tools(record["tools"], model=record["id"], **limit)
+    model = llm.bind_tools(record["tools"], model=record["id"], **asked(record))
     counts = Counter[str]()
     seen: dict[str, Any] = {}
     for road, source in tools.roads(model).items():

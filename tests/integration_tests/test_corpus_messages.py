@@ -20,6 +20,7 @@ from langchain_toolstream.vllm import VLLMEmptyOutputError
 from tests.integration_tests.test_corpus import (
     FILES,
     Outcome,
+    asked,
     check,
     ended_quietly,
     key,
@@ -28,6 +29,7 @@ from tests.integration_tests.test_corpus import (
     show,
     swallowed,
     tally,
+    unexpected,
 )
 
 # langchain-core calls its v3 protocol beta.
@@ -40,10 +42,7 @@ def model(llm: ChatVLLM, record: Record) -> Runnable[Any, AIMessage]:
     """What answers with a record; of a whole body, with streaming inside switched off."""
     if record["mode"] == "full":
         llm = llm.model_copy(update={"streaming": False})
-    asked = {"max_tokens": record["max_tokens"]} if record.get("max_tokens") else {}
-    if record["tool_choice"] == "none":
-        asked["tool_choice"] = "none"
-    return llm.bind_tools(record["tools"], model=record["id"], **asked)
+    return llm.bind_tools(record["tools"], model=record["id"], **asked(record))
 
 
 def calls_of(message: Any, record: Record) -> list[Any]:
@@ -51,10 +50,7 @@ def calls_of(message: Any, record: Record) -> list[Any]:
     assert isinstance(message, AIMessage)
     judged = judge(message.tool_calls, record)
     good = [call for call in judged if call["type"] == "tool_call"]
-    invalid = message.invalid_tool_calls
-    if record["scenario"] == "leaked_markup_in_content":  # to the server they were text
-        assert all("left this call in the text" in str(call["error"]) for call in invalid)
-        invalid = []
+    invalid = unexpected(message.invalid_tool_calls, record)
     return [*good, *(call for call in judged if call not in good), *invalid]
 
 
