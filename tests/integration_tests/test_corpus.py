@@ -6,6 +6,7 @@
 import asyncio
 import gzip
 import json
+import os
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,11 @@ Call = dict[str, Any]
 def records(name: str) -> list[dict[str, Any]]:
     with gzip.open(CORPUS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def sampled(name: str) -> list[dict[str, Any]]:
+    """Every third record, for the roads beside the parser's; all with `WHOLE_CORPUS=1`."""
+    return records(name)[:: 1 if os.environ.get("WHOLE_CORPUS") else 3]
 
 
 def ended_quietly(name: str) -> list[Recording]:

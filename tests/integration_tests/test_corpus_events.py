@@ -24,7 +24,7 @@ from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import ToolEvent
 from langchain_toolstream.testing import ReplayServer
 from langchain_toolstream.vllm import VLLMEmptyOutputError
-from tests.integration_tests.test_corpus import FILES, asked, ended_quietly, records
+from tests.integration_tests.test_corpus import FILES, asked, ended_quietly, sampled
 
 # langchain-core and LangGraph call the v3 protocol beta.
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -201,7 +201,7 @@ async def compare_all(llm: ChatVLLM, chosen: list[Record]) -> list[Any]:
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("name", FILES)
 def test_every_record_over_http(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = records(name)
+    chosen = sampled(name)
     with ReplayServer(ended_quietly(name)) as server:
         llm = ChatVLLM(base_url=server.base_url, max_retries=0)
         results = asyncio.run(compare_all(llm, chosen))

@@ -24,8 +24,8 @@ from tests.integration_tests.test_corpus import (
     check,
     ended_quietly,
     key,
-    records,
     row,
+    sampled,
     show,
     swallowed,
     tally,
@@ -148,7 +148,7 @@ def summary(outcome: Outcome) -> Any:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", FILES)
 def test_every_record_over_http(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = records(name)
+    chosen = sampled(name)
     with ReplayServer(ended_quietly(name)) as server:
         llm = ChatVLLM(base_url=server.base_url, max_retries=0)
         roads = {
