@@ -19,6 +19,7 @@ from langchain_toolstream.core.events import Event
 from langchain_toolstream.schema.tool_like import check_is_list
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
+from langchain_toolstream.vllm.questions import advance
 from langchain_toolstream.vllm.request.fields import OPENAI_FIELDS, VLLMFields, on_the_wire
 from langchain_toolstream.vllm.request.guided import without_guided
 from langchain_toolstream.vllm.request.markup import has_constraint, made_strict, wants_calls
@@ -33,7 +34,7 @@ from langchain_toolstream.vllm.request.secrets import unwrapped, urls_hidden
 from langchain_toolstream.vllm.response.details import add_usage
 from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.resume import Resumption
-from langchain_toolstream.vllm.response.roads import RETRIED, ClientReading, advance
+from langchain_toolstream.vllm.response.roads import RETRIED, ClientReading
 from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
 from langchain_toolstream.vllm.structured.methods import Method, structured_request
 from langchain_toolstream.vllm.traced import TracedModel
@@ -260,9 +261,9 @@ class ChatVLLM(VLLMFields, TracedModel):
     ) -> Generator[list[tuple[int, Event]]]:
         """Take one road after another, until one leads to what the model wrote."""
         while True:
-            steps, known = reading.steps(), None
-            while (look := advance(steps, known)) is not None:
-                known = self._look(look)
+            steps, said = reading.steps(), None
+            while (question := advance(steps, said)) is not None:
+                said = self._ask(question)
             client = self.root_client.completions if reading.is_text else self.client
             if answer.resumption is not None:
                 answer.resumption.restart(by_prompt=reading.is_text)
@@ -280,9 +281,9 @@ class ChatVLLM(VLLMFields, TracedModel):
         self, answer: AnswerStream, reading: ClientReading
     ) -> AsyncGenerator[list[tuple[int, Event]]]:
         while True:
-            steps, known = reading.steps(), None
-            while (look := advance(steps, known)) is not None:
-                known = await self._alook(look)
+            steps, said = reading.steps(), None
+            while (question := advance(steps, said)) is not None:
+                said = await self._aask(question)
             client = self.root_async_client.completions if reading.is_text else self.async_client
             if answer.resumption is not None:
                 answer.resumption.restart(by_prompt=reading.is_text)

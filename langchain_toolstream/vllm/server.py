@@ -12,9 +12,15 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_toolstream.vllm.errors import VLLMError, VLLMNotFoundError
-from langchain_toolstream.vllm.looks import Look, Prompt
+from langchain_toolstream.vllm.questions import (
+    ContextLength,
+    ModelCards,
+    Prompt,
+    PromptTokens,
+    Question,
+    TextOfTokens,
+)
 from langchain_toolstream.vllm.refusals import Response, clear_errors, not_vllm, public_url
-from langchain_toolstream.vllm.response.question import Question
 
 ONE_LOOP = {"Connection": "close"}
 # langchain-openai shares one pool of connections among all event loops, and one that outlives its
@@ -219,33 +225,35 @@ class ServerMethods(BaseChatOpenAI):
         """The model's name, if it was not found at the server: another one may be there now."""
         return "" if self.model_name == self._found_model else self.model_name
 
-    # What has to be known before an answer goes on: `None` where the server does not have it, and
-    # an error for the one who asks, who may try again.
-
     def _ask(self, question: Question) -> Any:
+        """Answer a question: with `None` where the server cannot, and with the error it failed."""
         try:
             return self._inquiry(question).ask(self)
-        except VLLMError as error:
+        except (VLLMError, ValueError) as error:
             return None if _is_missing(error) else error
 
     async def _aask(self, question: Question) -> Any:
         try:
             return await self._inquiry(question).aask(self)
-        except VLLMError as error:
+        except (VLLMError, ValueError) as error:
             return None if _is_missing(error) else error
 
     def _inquiry(self, question: Question) -> _Inquiry[Any]:
-        if question.ids is None:
-            return self._models(
-                lambda response: {one.id: one.max_model_len for one in _cards(response)}.get(
-                    question.model
+        match question:
+            case ModelCards():
+                return self._models(self._read_models, retries=False)
+            case ContextLength(model):
+                return self._models(
+                    lambda response: {one.id: one.max_model_len for one in _cards(response)}.get(
+                        model
+                    )
                 )
-            )
-        return _Inquiry(
-            endpoint="detokenize",
-            body={"model": question.model, "tokens": question.ids},
-            read=_read_text,
-        )
+            case PromptTokens(payload):
+                body = {**_prompt_of(payload), "return_token_strs": True}
+                return _Inquiry(endpoint="tokenize", body=body, read=_read_prompt, retries=False)
+            case TextOfTokens(model, ids):
+                body = {"model": model, "tokens": ids}
+                return _Inquiry(endpoint="detokenize", body=body, read=_read_text)
 
     def _text(self, text: str) -> _Inquiry[list[int]]:
         return _tokens(self._given_model, {"prompt": text, "add_special_tokens": False})
@@ -260,24 +268,6 @@ class ServerMethods(BaseChatOpenAI):
         if payload["model"] == self._found_model:
             payload["model"] = ""  # the server's own, whichever that is by now
         return _tokens("", _prompt_of(payload))
-
-    # What has to be known before the client reads an answer; `None` where the server does not say.
-
-    def _look(self, look: Look) -> Any:
-        with suppress(VLLMError, ValueError):
-            return self._inquiry_of(look).ask(self)
-        return None
-
-    async def _alook(self, look: Look) -> Any:
-        with suppress(VLLMError, ValueError):
-            return await self._inquiry_of(look).aask(self)
-        return None
-
-    def _inquiry_of(self, look: Look) -> _Inquiry[Any]:
-        if look.payload is None:
-            return self._models(self._read_models, retries=False)
-        body = {**_prompt_of(look.payload), "return_token_strs": True}
-        return _Inquiry(endpoint="tokenize", body=body, read=_read_prompt, retries=False)
 
     @staticmethod
     def _models(read: Callable[[Any], T], *, retries: bool = True) -> _Inquiry[T]:
@@ -313,7 +303,7 @@ def _read_text(response: Any) -> str:
     return text
 
 
-def _is_missing(error: VLLMError) -> bool:
+def _is_missing(error: Exception) -> bool:
     return getattr(error, "status_code", None) in (403, 404, 405, 501)
 
 

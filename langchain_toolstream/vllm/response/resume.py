@@ -23,6 +23,7 @@ from langchain_toolstream.vllm.errors import (
     VLLMServerError,
     VLLMTimeoutError,
 )
+from langchain_toolstream.vllm.questions import ContextLength, Question, TextOfTokens
 from langchain_toolstream.vllm.request.payload import token_limit
 from langchain_toolstream.vllm.request.resumed import (
     again,
@@ -36,7 +37,6 @@ from langchain_toolstream.vllm.request.resumed import (
     text_obstacle,
 )
 from langchain_toolstream.vllm.response.given import COMPARED, Given, tokens
-from langchain_toolstream.vllm.response.question import Question
 from langchain_toolstream.vllm.response.stop_strings import StopBorder, stop_strings
 
 _log = logging.getLogger(__name__)
@@ -364,7 +364,7 @@ class Resumption:
     def _ask(self, question: Question) -> Generator[Question, Any, Any]:
         while True:
             for _ in range(_MAX_ASKED):  # a router may not know yet that a replica is gone
-                if not isinstance(answer := (yield question), VLLMError):
+                if not isinstance(answer := (yield question), Exception):
                     return answer
             self._begin(answer, is_glued=False)
 
@@ -380,7 +380,7 @@ class Resumption:
             lag = 0
         for _ in range(min(_MAX_DROPPED, given.kept)):
             ids = given.ids[max(0, given.kept - size) : given.kept]
-            text = yield from self._ask(Question(self._model, ids))
+            text = yield from self._ask(TextOfTokens(self._model, ids))
             if text is None:
                 if lag or given.in_last != 1:
                     self._fail("for this request the server has to have /detokenize beside /v1")
@@ -414,7 +414,7 @@ class Resumption:
             return Request(rest_of_chat(first, prompt, answer, self.resumes))
         room = None
         if token_limit(self._payload) is None:
-            room = yield from self._ask(Question(self._model))
+            room = yield from self._ask(ContextLength(self._model))
             if room is None:
                 self._fail("/v1/completions needs a limit: set max_tokens=...")
         payload = rest_of_text(first, prompt, answer, self.resumes, room=room)
@@ -430,23 +430,6 @@ class Resumption:
             except ValueError as error:
                 self._fail(f"the rest of its constraint cannot be said, because {error}")
         return payload
-
-
-def advance(plan: Plan, answer: Any) -> Question | Request:
-    """Go on with a plan.
-
-    Args:
-        plan: See `Resumption.plan`.
-        answer: To its last question.
-
-    Returns:
-        Its next question, or the request that it has led to.
-    """
-    try:
-        return plan.send(answer)
-    except StopIteration as end:
-        request: Request = end.value
-        return request
 
 
 def _usage(prompt: int, completion: int) -> dict[str, int]:

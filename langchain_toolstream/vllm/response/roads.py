@@ -20,7 +20,7 @@ from langchain_toolstream.vllm.errors import (
     VLLMInvalidRequestError,
     VLLMNotFoundError,
 )
-from langchain_toolstream.vllm.looks import Look, Prompt
+from langchain_toolstream.vllm.questions import ModelCards, Prompt, PromptTokens, Question
 from langchain_toolstream.vllm.request.markup import (
     as_completion,
     ask_for_text,
@@ -97,22 +97,6 @@ RETRIED = (
 """Errors after which another road may be taken."""
 
 
-def advance(steps: Generator[Look, Any, None], known: Any) -> Look | None:
-    """Go on with what `ClientReading.steps` wants to know.
-
-    Args:
-        steps: The steps.
-        known: The answer to the last question.
-
-    Returns:
-        The next question; `None` at the end.
-    """
-    try:
-        return steps.send(known)
-    except StopIteration:
-        return None
-
-
 class ClientReading:
     """How one answer is asked for, so that the client can read it.
 
@@ -152,21 +136,21 @@ class ClientReading:
         )
         self._write()
 
-    def steps(self) -> Generator[Look, Any, None]:
+    def steps(self) -> Generator[Question, Any, None]:
         """Find out what has to be known, and write the request.
 
         Yields:
-            What to ask. What is sent back is the answer, or `None` where there is none.
+            What to ask.
         """
         if self._is_auto and ROADS.format(self._server) is None:
             yield from self._find_format()
             self._write()
         if self._road == "prompt":
-            prompt = None if has_media(self._asked) else (yield Look(self._asked))
-            if prompt is None:
-                self._take("content")
-            else:
+            prompt = None if has_media(self._asked) else (yield PromptTokens(self._asked))
+            if isinstance(prompt, Prompt):
                 self._write(prompt)
+            else:
+                self._take("content")
 
     def goes_on(self, error: Exception) -> bool:
         """Whether there is another road, after one has failed before anything came of the answer.
@@ -208,14 +192,15 @@ class ClientReading:
             self._write()
         return True
 
-    def _find_format(self) -> Generator[Look, Any, None]:
+    def _find_format(self) -> Generator[Question, Any, None]:
         name = self._server[1]
         found = format_of_model(name)
-        cards = None if found else (yield Look())
-        if cards:
+        cards = None if found else (yield ModelCards())
+        is_known = isinstance(cards, list)
+        if is_known and cards:
             card = next((one for one in cards if one.id == name), None if name else cards[0])
             found = format_of_model(card.id, card.root) if card else None
-        if found or cards is not None:
+        if found or is_known:
             ROADS.learn_format(self._server, found or AUTO)
             self._parser = found or AUTO
 

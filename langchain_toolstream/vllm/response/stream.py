@@ -17,15 +17,15 @@ import openai
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError, VLLMError
+from langchain_toolstream.vllm.questions import Question, advance
 from langchain_toolstream.vllm.refusals import clear_errors
 from langchain_toolstream.vllm.request.payload import token_limit, without_parameters
 from langchain_toolstream.vllm.response.answer import AnswerReader
 from langchain_toolstream.vllm.response.body import Body
 from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.markup import MarkupChunks
-from langchain_toolstream.vllm.response.question import Question
 from langchain_toolstream.vllm.response.read_ahead import ReadAhead, areads, idle_timeout, reads
-from langchain_toolstream.vllm.response.resume import Request, Resumption, advance
+from langchain_toolstream.vllm.response.resume import Request, Resumption
 from langchain_toolstream.vllm.response.roads import ClientReading
 from langchain_toolstream.vllm.server import ONE_LOOP
 
