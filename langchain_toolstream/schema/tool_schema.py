@@ -271,12 +271,28 @@ def _shape_of(tool: BaseTool) -> CoreSchema:
         return core_schema.any_schema()
 
 
+_MAX_NESTED = 1000
+"""Objects and lists inside each other: as many as every supported Python writes as JSON."""
+
+
 def _json_text(schema: Mapping[str, Any]) -> str:
+    level: list[Any] = [schema]
+    for _ in range(_MAX_NESTED):  # what stands in several places is looked at once
+        level = list({id(inner): inner for one in level for inner in _parts(one)}.values())
+    if level:
+        msg = f"The JSON schema of the tool is nested more than {_MAX_NESTED:,} levels deep."
+        raise ValueError(msg)
     try:
         return json.dumps(schema, sort_keys=True)
     except (RecursionError, TypeError) as error:
         msg = f"The JSON schema of the tool cannot be read: {shown(error)}."
         raise ValueError(msg) from error
+
+
+def _parts(schema: Any) -> Iterable[Any]:
+    if isinstance(schema, Mapping):
+        return schema.values()
+    return schema if isinstance(schema, list | tuple) else ()
 
 
 @runtime_checkable
