@@ -173,10 +173,7 @@ class _Walk:
     def _plain(self, value: Any) -> Any:
         if isinstance(value, Enum):
             value = value.value
-        if self._budget is not None:
-            self._budget -= _EACH + (len(value) if isinstance(value, str | bytes) else 0)
-            if self._budget < 0:
-                raise _TooLargeError
+        self._charge(_EACH + (len(value) if isinstance(value, str | bytes) else 0))
         if value is None:
             return None
         for kinds, make in _SCALARS:
@@ -190,11 +187,17 @@ class _Walk:
         finally:
             self._around.discard(id(value))
 
+    def _charge(self, size: int) -> None:
+        if self._budget is not None:
+            self._budget -= size
+            if self._budget < 0:
+                raise _TooLargeError
+
     def _container(self, value: Any) -> Any:
         if (inner := _opened(value)) is not None:
             return self.plain(inner)
         if isinstance(value, Mapping):
-            return {_key(key): self.plain(one) for key, one in value.items()}
+            return {self._written_key(key): self.plain(one) for key, one in value.items()}
         if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
             return self.plain(value.item())
         if self._budget is not None and _is_table(value):
@@ -202,6 +205,11 @@ class _Walk:
         if isinstance(value, list | tuple | set | frozenset):
             return [self.plain(one) for one in value]
         return self._describe(value)
+
+    def _written_key(self, key: Any) -> str:
+        written = _key(key)
+        self._charge(len(written))
+        return written
 
     def table(self, value: Any) -> Any:
         """The first rows of a table, as many as there is room for."""
@@ -216,6 +224,7 @@ class _Walk:
         for row in rows:
             budget = self._budget
             try:
+                self._charge(sum(map(len, names)))  # each row says them again
                 cells = [self.plain(None if _is_missing(cell) else cell) for cell in row]
             except _TooLargeError:
                 self._budget = budget
@@ -302,12 +311,21 @@ def _rows_of(value: Any) -> tuple[list[Any], Any, int]:
     if library == "pandas":
         head = value.head(MAX_ROWS)
         if type(head.index).__name__ != "RangeIndex":
-            head = head.reset_index()
+            head = head.reset_index(names=_index_names(head))
         return [*head.columns], head.itertuples(index=False, name=None), total
     if library == "polars":
         return [*value.columns], value.head(MAX_ROWS).iter_rows(), total
     columns = [*dict.fromkeys(key for row in value[:MAX_ROWS] for key in row)]
     return columns, ([row.get(one) for one in columns] for row in value[:MAX_ROWS]), total
+
+
+def _index_names(frame: Any) -> list[Any]:
+    """The columns that the index of a pandas data frame becomes, other than those it has."""
+    names = frame.index.names
+    is_index = len(names) == 1 and "index" not in frame.columns
+    own = ["index" if is_index else f"level_{at}" for at in range(len(names))]  # as pandas does
+    made = [own[at] if name is None else name for at, name in enumerate(names)]
+    return [f"{name} (index)" if name in frame.columns else name for name in made]
 
 
 def _opened(value: Any) -> dict[str, Any] | None:

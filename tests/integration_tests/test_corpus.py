@@ -36,8 +36,16 @@ def records(name: str) -> list[dict[str, Any]]:
 
 
 def sampled(name: str) -> list[dict[str, Any]]:
-    """Every third record, for the roads beside the parser's; all with `WHOLE_CORPUS=1`."""
-    return records(name)[:: 1 if os.environ.get("WHOLE_CORPUS") else 3]
+    """Every third record and the first of each kind, for the roads beside the parser's.
+
+    All of them with `WHOLE_CORPUS=1`.
+    """
+    every = records(name)
+    if os.environ.get("WHOLE_CORPUS"):
+        return every
+    firsts = {(one["scenario"], one["mode"]): one["id"] for one in reversed(every)}
+    kept = {*firsts.values()}
+    return [one for at, one in enumerate(every) if at % 3 == 0 or one["id"] in kept]
 
 
 def ended_quietly(name: str) -> list[Recording]:

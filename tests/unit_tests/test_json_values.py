@@ -405,6 +405,17 @@ class TestTables:
         frame = pd.DataFrame({"n": [1, 2]}, index=["a", "b"])
         assert bounded(frame)["rows"] == [{"index": "a", "n": 1}, {"index": "b", "n": 2}]
 
+    def test_has_its_index_where_a_column_has_the_same_name(self) -> None:
+        frame = pd.DataFrame({"a": ["x"], "n": [1]}).set_index("a", drop=False)
+        assert bounded(frame)["rows"] == [{"a (index)": "x", "a": "x", "n": 1}]
+        unnamed = pd.DataFrame({"index": [1]}, index=["b"])
+        assert bounded(unnamed)["rows"] == [{"level_0": "b", "index": 1}]
+
+    @pytest.mark.parametrize("make", [pd.DataFrame, list, lambda rows: {"rows": rows}])
+    def test_counts_its_names(self, make: Any) -> None:
+        row = {f"{'long' * 75}{number}": 0 for number in range(100)}
+        assert len(to_json(bounded(make([row] * (MAX_ROWS + 1))))) < 2 * MAX_VALUE
+
     def test_has_no_numbers_of_libraries(self) -> None:
         times = pd.to_datetime(["2020-01-01", None])
         odd = pd.Series([np.int64(3), pd.NA], dtype=object)
