@@ -20,6 +20,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from langchain_toolstream.agents.guards import Agent, agent_seen_from, asked_by_agent
+from langchain_toolstream.schema.injected import without_quotes
 from langchain_toolstream.schema.tool_schema import ToolSchema
 from langchain_toolstream.tools.graph.eager import EagerRuns, MakeStarter, current_runtime
 from langchain_toolstream.tools.graph.early import Tasks, Threads
@@ -242,7 +243,7 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         Returns:
             What it makes of it.
         """
-        with self._eager.running_tool(request) as running:
+        with self._running_tool(request) as running:
             return handler(running)
 
     async def awrap_tool_call(
@@ -259,8 +260,17 @@ class EagerToolMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         Returns:
             See `wrap_tool_call`.
         """
-        with self._eager.running_tool(request) as running:
+        with self._running_tool(request) as running:
             return await handler(running)
+
+    @contextmanager
+    def _running_tool(self, request: ToolCallRequest) -> Iterator[ToolCallRequest]:
+        with self._eager.running_tool(request) as running:
+            if running is not request or request.tool is None:
+                yield running
+                return
+            tool = without_quotes(request.tool)
+            yield request if tool is request.tool else request.override(tool=tool)
 
 
 def _without_invalid_calls(response: ModelResponse[Any], listener: Listener) -> ModelResponse[Any]:

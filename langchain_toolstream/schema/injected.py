@@ -6,14 +6,24 @@ tool's signature decides: the parameters of its function and the fields of its `
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, Self, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    Self,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from langchain_core.tools import BaseTool, InjectedToolArg, InjectedToolCallId
 from langchain_core.tools.base import _DirectlyInjectedToolArg, get_all_basemodel_annotations
 from langchain_core.utils.pydantic import get_fields
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 NONE_MAY_WRITE = "the tool is given this value by the application, not by the model,"
@@ -205,6 +215,31 @@ def _aliases(field: Any) -> Iterator[str]:
             first = choice.path[0] if hasattr(choice, "path") else choice
             if isinstance(first, str):
                 yield first
+
+
+def without_quotes(tool: BaseTool) -> BaseTool:
+    """The tool, but for what pydantic's errors quote of its arguments, if it is given any.
+
+    LangChain's traces have the error as it is, and so the injected values.
+
+    Args:
+        tool: The tool.
+    """
+    schema: Any = tool.args_schema
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel) and injected(tool).names):
+        return tool
+    return tool.model_copy(update={"args_schema": _without_quotes(schema)})
+
+
+@lru_cache(maxsize=256)
+def _without_quotes(schema: type[BaseModel]) -> type[BaseModel]:
+    config = ConfigDict(hide_input_in_errors=True)
+    body = {"model_config": config, "__module__": schema.__module__, "__doc__": schema.__doc__}
+    kind: Any = type(schema)
+    try:
+        return cast("type[BaseModel]", kind(schema.__name__, (schema,), body))
+    except Exception:  # noqa: BLE001 - a class may refuse to have subclasses
+        return schema
 
 
 def check_given(tool: BaseTool, args: Mapping[str, Any], names: frozenset[str]) -> None:

@@ -112,7 +112,7 @@ class EagerRuns:
                 reason = "it runs a graph, which belongs under the tools' node"
             if reason is None:
                 give = partial(by_graph.give, runtime=runtime, state=state)
-                yield name, EagerTool(tool, by_graph.names, give)
+                yield name, EagerTool(tool, by_graph.names, give, by_graph.runs)
             elif (name, reason) not in self._told:
                 self._told.add((name, reason))
                 logger.debug("The read-only tool %r does not start early: %s.", name, reason)

@@ -35,11 +35,13 @@ class EagerTool(NamedTuple):
         tool: The tool.
         injected: The parameters that the application gives.
         give: Puts into a call what the application gives.
+        runs: What is run of it: itself, but that its errors do not quote what it is given.
     """
 
     tool: BaseTool
     injected: frozenset[str]
     give: Callable[[ToolCall, RunnableConfig], ToolCall]
+    runs: BaseTool
 
 
 class Starter(Protocol):
@@ -248,7 +250,7 @@ class Tasks:
 
         async def run_tool() -> Any:
             async with self._slots:
-                return await tool.tool.ainvoke(tool.give(call, config), config)
+                return await tool.runs.ainvoke(tool.give(call, config), config)
 
         task = asyncio.create_task(run_tool(), context=self._context.copy())
         task.add_done_callback(_retrieve_error)  # asyncio warns of errors nobody looked at
@@ -280,7 +282,7 @@ class Threads:
         context: Context = self._context.copy()
         config = _for_call(self._config, call)
         call = tool.give(call, config)
-        return self._executor.submit(context.run, tool.tool.invoke, call, config)
+        return self._executor.submit(context.run, tool.runs.invoke, call, config)
 
     def end(self, drop_the_rest: Callable[[], object]) -> None:
         """Start no more threads; a tool that runs in one cannot be stopped."""

@@ -9,7 +9,7 @@ from langchain_core.tools import BaseTool, InjectedToolCallId
 from langgraph.prebuilt import InjectedState, InjectedStore, ToolRuntime
 from langgraph.runtime import Runtime
 
-from langchain_toolstream.schema.injected import injected
+from langchain_toolstream.schema.injected import injected, without_quotes
 
 Kind = Literal["state", "store", "runtime", "call id", "other"]
 
@@ -22,6 +22,10 @@ class GivenByGraph:
 
     Args:
         tool: The tool.
+
+    Attributes:
+        names: The parameters that it is given.
+        runs: The tool, but that its errors do not quote what it is given.
     """
 
     def __init__(self, tool: BaseTool) -> None:
@@ -30,6 +34,7 @@ class GivenByGraph:
         self._injected = injected(tool)
         self._kinds = {name: _kind(name, mark) for name, mark in self._injected.marks.items()}
         self.names = self._injected.names | self._kinds.keys()
+        self.runs = without_quotes(tool)
 
     def why_it_waits(self, runtime: Runtime[Any] | None) -> str | None:
         """Say why the tool cannot run before the message has ended.

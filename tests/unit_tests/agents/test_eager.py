@@ -254,7 +254,7 @@ def test_a_tool_that_changes_its_arguments_answers_the_call_that_the_model_wrote
     tool = StructuredTool.from_function(read)
     early = EarlyCalls(AtOnce())
     call = good("c", "read", batch={"rows": [1]})
-    eager = EagerTool(tool, frozenset(), lambda call, config: call)
+    eager = EagerTool(tool, frozenset(), lambda call, config: call, tool)
     early.start(call, eager, written_by=uuid4())
     assert call == good("c", "read", batch={"rows": [1]})
     assert early.take(call, tool) is not None
