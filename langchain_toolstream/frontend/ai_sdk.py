@@ -19,9 +19,9 @@ from langchain_toolstream.core.events import (
     ToolStart,
 )
 from langchain_toolstream.frontend.files import ai_sdk_output
-from langchain_toolstream.frontend.heartbeat import HEARTBEAT, write_bytes
+from langchain_toolstream.frontend.heartbeat import HEARTBEAT, with_heartbeat
 from langchain_toolstream.frontend.resume import answers
-from langchain_toolstream.frontend.write import Call, ProtocolWriter, approval_data, as_text
+from langchain_toolstream.frontend.write import Call, ProtocolWriter, approval_data, as_text, write
 from langchain_toolstream.json_values import bounded, to_json
 
 AI_SDK_HEADERS: Mapping[str, str] = {
@@ -115,7 +115,7 @@ def to_ai_sdk(  # noqa: PLR0913 - all but the first are keyword-only
     writer = _UIMessages(message_id, client, show_errors=show_errors)
     if asked is not None:
         writer.answered = _answered(asked, answers(posted))
-    return write_bytes(events, writer, show_errors=show_errors, heartbeat=heartbeat)
+    return with_heartbeat(write(events, writer, show_errors=show_errors), heartbeat)
 
 
 def _asked(posted: Mapping[str, Any]) -> Mapping[str, Any] | None:

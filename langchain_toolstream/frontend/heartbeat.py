@@ -1,39 +1,15 @@
 """Comments on a stream of server-sent events while nothing else comes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
-
-from langchain_toolstream.core.events import ToolEvent
-from langchain_toolstream.frontend.write import Writer, write
 
 HEARTBEAT = 15.0
 """Seconds of silence; usual proxies wait for 30 or 60."""
 
 _COMMENT = b": ping\n\n"
 _END: Any = object()
-
-
-def write_bytes(
-    events: AsyncIterable[ToolEvent],
-    writer: Writer[bytes],
-    *,
-    show_errors: bool,
-    heartbeat: float | None,
-) -> AsyncGenerator[bytes]:
-    """Write the events of a run as server-sent events, with comments while none come.
-
-    Args:
-        events: As for `write`.
-        writer: As for `write`.
-        show_errors: As for `write`.
-        heartbeat: As for `with_heartbeat`.
-
-    Returns:
-        What goes on the wire.
-    """
-    return with_heartbeat(write(events, writer, show_errors=show_errors), heartbeat)
 
 
 def with_heartbeat(body: AsyncGenerator[bytes], heartbeat: float | None) -> AsyncGenerator[bytes]:
@@ -59,11 +35,14 @@ def with_heartbeat(body: AsyncGenerator[bytes], heartbeat: float | None) -> Asyn
 
 async def _beating(body: AsyncGenerator[bytes], heartbeat: float) -> AsyncGenerator[bytes]:
     # One task reads the body from its beginning to its end, since what is open in it, such as a
-    # timeout, belongs to the task that opened it. It is one piece ahead at most.
+    # timeout, belongs to the task that opened it. It is two pieces ahead at most: one waits in the
+    # queue, and one waits for its place.
     pieces: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
     reading = asyncio.create_task(_read(body, pieces))
+    # However the task ends, it wakes a reader that waits. Where the queue is full, none waits.
+    reading.add_done_callback(lambda _: None if pieces.full() else pieces.put_nowait(_END))
     try:
-        while True:
+        while not (reading.done() and pieces.empty()):
             try:
                 async with asyncio.timeout(heartbeat):
                     piece = await pieces.get()
@@ -72,19 +51,16 @@ async def _beating(body: AsyncGenerator[bytes], heartbeat: float) -> AsyncGenera
             if piece is _END:
                 break
             yield piece
-    finally:
+    except BaseException:
         reading.cancel()
         await asyncio.wait([reading])
         if not reading.cancelled():
             reading.result()  # raises what the body raised
+        raise
+    reading.result()
 
 
 async def _read(body: AsyncGenerator[bytes], pieces: asyncio.Queue[Any]) -> None:
-    try:
-        async with aclosing(body):
-            async for piece in body:
-                await pieces.put(piece)
-    except Exception:
-        await pieces.put(_END)
-        raise
-    await pieces.put(_END)
+    async with aclosing(body):
+        async for piece in body:
+            await pieces.put(piece)

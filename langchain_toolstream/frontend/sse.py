@@ -5,8 +5,8 @@ from dataclasses import fields
 from typing import Any
 
 from langchain_toolstream.core.events import MessageError, ToolError, ToolEvent
-from langchain_toolstream.frontend.heartbeat import HEARTBEAT, write_bytes
-from langchain_toolstream.frontend.write import HIDDEN
+from langchain_toolstream.frontend.heartbeat import HEARTBEAT, with_heartbeat
+from langchain_toolstream.frontend.write import HIDDEN, write
 from langchain_toolstream.json_values import bounded, to_json
 
 
@@ -56,7 +56,7 @@ def to_sse(
         ```
     """
     writer = _SSE(show_errors=show_errors)
-    return write_bytes(events, writer, show_errors=show_errors, heartbeat=heartbeat)
+    return with_heartbeat(write(events, writer, show_errors=show_errors), heartbeat)
 
 
 class _SSE:

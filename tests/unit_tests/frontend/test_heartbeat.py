@@ -103,7 +103,39 @@ async def test_an_error_of_the_run_is_still_told(road: Any) -> None:
     assert b"1234" not in body
 
 
-async def test_the_run_is_one_piece_ahead_at_most() -> None:
+async def cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+async def cancels_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("end", [cancelled, cancels_itself])
+@roads
+async def test_a_run_that_is_cancelled_ends_the_body(road: Any, end: Any) -> None:
+    async def events() -> AsyncIterator[ToolEvent]:
+        yield EVENTS[0]
+        yield EVENTS[1]
+        await end()
+
+    seen = []
+
+    async def read() -> None:
+        async for piece in road(events(), heartbeat=60):
+            seen.append(piece)  # noqa: PERF401 - what came before the error counts
+
+    before = asyncio.all_tasks()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(read(), 20)  # not when the next comment is due
+    assert b"Hi." in b"".join(seen)
+    assert asyncio.all_tasks() == before
+
+
+async def test_the_run_is_two_pieces_ahead_at_most() -> None:
     produced = 0
 
     async def events() -> AsyncIterator[ToolEvent]:
