@@ -110,6 +110,9 @@ def ag_ui_sse(
 
     Returns:
         The body, piece by piece; its media type is `text/event-stream`.
+
+    Raises:
+        ValueError: `heartbeat` is not above 0.
     """
     return with_heartbeat(_encoded(events), heartbeat)
 

@@ -21,7 +21,14 @@ from langchain_toolstream.core.events import (
 from langchain_toolstream.frontend.files import ai_sdk_output
 from langchain_toolstream.frontend.heartbeat import HEARTBEAT, with_heartbeat
 from langchain_toolstream.frontend.resume import answers
-from langchain_toolstream.frontend.write import Call, ProtocolWriter, approval_data, as_text, write
+from langchain_toolstream.frontend.write import (
+    HAS_APPROVALS,
+    Call,
+    ProtocolWriter,
+    approval_data,
+    as_text,
+    write,
+)
 from langchain_toolstream.json_values import bounded, to_json
 
 AI_SDK_HEADERS: Mapping[str, str] = {
@@ -64,8 +71,8 @@ def to_ai_sdk(  # noqa: PLR0913 - all but the first are keyword-only
     part `tool-NAME` with its input, also while that is written; its output is an object with the
     `content` that the model reads and, where there is one, the `artifact`. Their pictures and files
     are parts `file` behind it. What a tool reports on its way is a preliminary output. An invalid
-    call is a part with an error. What a message had said that broke off, and that another model
-    took up, is taken back where the client can do that (7).
+    call is a part with an error. If a model breaks off and another one takes over, version 7 of the
+    client removes the first one's text.
 
     A run that waits for a person asks in parts `data-approval`, or, where `client` is 6 or 7, in
     requests of the protocol; `resume_command` reads the answer. A run that goes on after that
@@ -86,6 +93,10 @@ def to_ai_sdk(  # noqa: PLR0913 - all but the first are keyword-only
 
     Returns:
         The body, piece by piece; send it with `AI_SDK_HEADERS`.
+
+    Raises:
+        ResumeError: `posted` answers a question twice, or cannot be read.
+        ValueError: `heartbeat` is not above 0.
 
     Example:
         ```python
@@ -148,8 +159,8 @@ def _answered(asked: Mapping[str, Any], given: Mapping[str, Any]) -> list[dict[s
 class _UIMessages(ProtocolWriter[bytes]):
     def __init__(self, message_id: str | None, client: int, *, show_errors: bool) -> None:
         super().__init__(show_errors=show_errors)
-        self._has_approvals = client > 5  # noqa: PLR2004 - the first version that has them
-        self._takes_back = client > 6  # noqa: PLR2004 - likewise
+        self._has_approvals = client >= HAS_APPROVALS
+        self._removes = client > 6  # noqa: PLR2004 - the first version that knows `reset-step`
         self._is_void = False  # all messages of the step broke off
         self._message_id = message_id
         self.answered: list[dict[str, Any]] = []  # parts of questions
@@ -226,7 +237,7 @@ class _UIMessages(ProtocolWriter[bytes]):
 
     def _start_message(self, event: MessageStart) -> Iterator[bytes]:
         if not self._parts:
-            if self._is_void and self._takes_back:
+            if self._is_void and self._removes:
                 yield _chunk("reset-step")
             else:
                 yield from self._end_step()

@@ -30,11 +30,14 @@ def to_sse(
         show_errors: Whether the texts of failed tools and runs go out. They may hold what is not
             for everybody, so front ends only learn that something went wrong. What is wrong with
             a call of the model is always told.
-        heartbeat: Seconds of silence after which a comment goes out, which readers skip: without,
-            a proxy takes a connection on which nothing comes for dead. `None` for never.
+        heartbeat: Seconds of silence after which a comment is sent, so that proxies keep the
+            connection open. Clients skip comments. `None` sends none.
 
     Returns:
         The body, piece by piece.
+
+    Raises:
+        ValueError: `heartbeat` is not above 0.
 
     Example:
         ```python

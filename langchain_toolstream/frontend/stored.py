@@ -1,6 +1,6 @@
 """Stored messages of LangChain's as what a page shows when it is opened again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -9,17 +9,22 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from langchain_toolstream.core.events import Interrupt
 from langchain_toolstream.frontend.files import (
     KINDS,
+    File,
     ag_ui_parts,
     ai_sdk_output,
     has_parts,
     text_of,
     without_files,
 )
-from langchain_toolstream.frontend.write import HIDDEN, UNANSWERED, approval_data, as_text
+from langchain_toolstream.frontend.write import (
+    HAS_APPROVALS,
+    HIDDEN,
+    UNANSWERED,
+    approval_data,
+    as_text,
+)
 from langchain_toolstream.json_values import bounded, to_json, without_halves
 from langchain_toolstream.streams.interrupts import is_denied, questions
-
-_HAS_APPROVALS = 6  # the first version of `ai` that knows them
 
 
 def ai_sdk_messages(
@@ -137,26 +142,30 @@ def _ui_call(
     part |= {"state": "input-available", "input": call["args"]}
     files: list[dict[str, Any]] = []
     if result is not None:
-        denied = is_denied(result)
-        if denied and client >= _HAS_APPROVALS:
+        if is_denied(result) and client >= HAS_APPROVALS:
             approval = {"id": call["id"], "approved": False, "reason": as_text(result.content)}
             part |= {"state": "output-denied", "approval": approval}
         elif result.status == "error":
-            is_told = show_errors or denied or result.content == UNANSWERED
-            told = as_text(result.content) if is_told else HIDDEN
-            part |= {"state": "output-error", "errorText": told}
+            is_told = _is_told(result, show_errors=show_errors)
+            error = as_text(result.content) if is_told else HIDDEN
+            part |= {"state": "output-error", "errorText": error}
         else:
             output, files = ai_sdk_output(call["id"], result.content, result.artifact)
             part |= {"state": "output-available", "output": output}
-    elif question is not None and client >= _HAS_APPROVALS:
+    elif question is not None and client >= HAS_APPROVALS:
         descriptor = {"allowedDecisions": [*question.allowed]}
         approval = {"id": question.id, "descriptor": descriptor}
         part |= {"state": "approval-requested", "approval": approval}
     yield part
     yield from files
-    if result is None and question is not None and client < _HAS_APPROVALS:
+    if result is None and question is not None and client < HAS_APPROVALS:
         data = approval_data(question, call["id"])
         yield {"type": "data-approval", "id": question.id, "data": data}
+
+
+def _is_told(result: ToolMessage, *, show_errors: bool) -> bool:
+    """Whether the text of an error is for the page: what tools say is, where it is asked for."""
+    return show_errors or is_denied(result) or result.content == UNANSWERED
 
 
 def _ui_prose(message: BaseMessage) -> Iterator[dict[str, Any]]:
@@ -197,14 +206,16 @@ def ag_ui_messages(
         if isinstance(message, ToolMessage):
             call_id = stored.name_of_result(number, message.tool_call_id)
             said = {"id": f"{call_id}:result", "role": "tool", "toolCallId": call_id}
-            is_hidden = message.status == "error" and not (show_errors or is_denied(message))
             left, read = without_files(message.content)
-            artifact = without_files(message.artifact)[1]
-            content: Any = HIDDEN if is_hidden else text_of(left)
-            failed = {"error": content} if message.status == "error" else {}
-            if has_parts(protocol_version) and (read or artifact) and not failed:
-                content = ag_ui_parts(content, read, artifact)
-            shown.append({**said, "content": content, **failed})
+            content: Any = text_of(left)
+            if message.status == "error":
+                content = content if _is_told(message, show_errors=show_errors) else HIDDEN
+                said["error"] = content
+            elif has_parts(protocol_version):
+                artifact = without_files(message.artifact)[1]
+                if read or artifact:
+                    content = ag_ui_parts(content, read, artifact)
+            shown.append({**said, "content": content})
             continue
         if isinstance(message, AIMessage):
             shown += _ag_ui_answer(message, number, stored)
@@ -214,7 +225,11 @@ def ag_ui_messages(
         if role == "system" or all(one["type"] == "text" for one in blocks):
             content = message.text
         else:
-            content = [_ag_ui_part(one) for one in blocks]
+            content = [
+                part
+                for one in blocks
+                for part in ag_ui_parts(one.get("text", ""), _files_of(one), [])
+            ]
         shown.append({"id": name, "role": role, "content": content})
     return cast("list[dict[str, Any]]", without_halves(bounded(shown)))
 
@@ -257,14 +272,9 @@ def _ag_ui_answer(message: AIMessage, number: int, stored: _Stored) -> Iterator[
         yield {**result, "content": error, "error": error}
 
 
-def _ag_ui_part(part: Mapping[str, Any]) -> dict[str, Any]:
-    if part["type"] == "text":
-        return {"type": "text", "text": part["text"]}
-    mime, url = part["mediaType"], part["url"]
-    kind = mime.partition("/")[0]
-    data = url.partition(",")[2] if url.startswith("data:") else None
-    source = {"type": "data", "value": data} if data else {"type": "url", "value": url}
-    return {
-        "type": kind if kind in KINDS else "document",
-        "source": {**source, "mimeType": mime},
-    }
+def _files_of(part: dict[str, Any]) -> list[File]:
+    if part["type"] != "file":
+        return []
+    url = part["url"]
+    data = url.partition(",")[2] if url.startswith("data:") else ""
+    return [File(part["mediaType"], url=url, data=data)]

@@ -28,6 +28,9 @@ from langchain_toolstream.json_values import bounded, to_json
 
 _logger = logging.getLogger(__name__)
 
+HAS_APPROVALS = 6
+"""The first version of `ai` that knows approvals."""
+
 Out = TypeVar("Out")
 Out_co = TypeVar("Out_co", covariant=True)
 

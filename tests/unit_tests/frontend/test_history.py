@@ -248,6 +248,25 @@ def test_a_post_gives_up_the_calls_that_wait() -> None:
     assert [one.type for one in read_history(posted[:1])] == ["ai"]
 
 
+def test_a_posted_call_that_was_given_up_is_told_as_such() -> None:
+    """The sentence is ours, so it is not hidden with the errors of tools."""
+    unanswered = "The call was not answered."
+    calls = [tool_call(name="add", args={}, id=call_id) for call_id in ("c1", "c2")]
+    messages = [
+        HumanMessage("Go"),
+        AIMessage("", tool_calls=calls),
+        ToolMessage(unanswered, tool_call_id="c1", status="error"),
+        ToolMessage("password is 1234", tool_call_id="c2", status="error"),
+    ]
+    hidden = "Something went wrong."
+    told = [one.get("errorText") for one in ai_sdk_messages(messages)[1]["parts"][1:]]
+    assert told == [unanswered, hidden]
+    for version in (None, "1.0"):
+        results = ag_ui_messages(messages, protocol_version=version)[-2:]
+        assert [one["error"] for one in results] == [unanswered, hidden]
+        assert [one["content"] for one in results] == [unanswered, hidden]
+
+
 def test_calls_of_two_messages_may_have_one_id() -> None:
     """Some models count their calls anew in each message."""
     call = tool_call(name="add", args={}, id="add:0")

@@ -1,5 +1,6 @@
 """What a browser posts may be anything: it is read, or it is an error that tells the browser so."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -138,6 +139,11 @@ def test_an_answer_that_does_not_fit_is_an_error(name: str) -> None:
     assert len(str(error.value)) < 1000
 
 
+def test_a_second_answer_is_an_error_before_the_body_begins() -> None:
+    with pytest.raises(ResumeError, match="answered twice"):
+        to_ai_sdk(iter(()), posted=ANSWERS["the same twice"])  # type: ignore[arg-type]
+
+
 def test_markup_stays_text() -> None:
     parts = [
         {"type": "text", "text": MARKUP},
@@ -189,12 +195,18 @@ def resumes(posted: Any) -> None:
 
 
 def goes_on(posted: Any) -> None:
-    to_ai_sdk(aiter_of_nothing(), posted=posted if isinstance(posted, dict) else {})
+    async def nothing() -> Any:
+        return
+        yield
 
+    async def read() -> list[bytes]:
+        body = to_ai_sdk(nothing(), posted=posted if isinstance(posted, dict) else {})
+        return [piece async for piece in body]
 
-async def aiter_of_nothing() -> Any:
-    return
-    yield
+    *pieces, done = asyncio.run(read())
+    types = [json.loads(piece.removeprefix(b"data: "))["type"] for piece in pieces]
+    assert types == ["start", *["data-approval"] * (len(types) - 2), "finish"]
+    assert done == b"data: [DONE]\n\n"
 
 
 @pytest.mark.parametrize("read", [reads, resumes, goes_on])
