@@ -1,7 +1,8 @@
 """A conversation with an agent: what it may not do unasked, it asks for."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
@@ -71,18 +72,23 @@ class Conversations:
         )
         self._running: dict[str, bool] = {}  # conversations, the oldest first
 
-    async def say(self, said: Say) -> AsyncIterator[bytes]:
+    async def say(self, said: Say) -> AsyncGenerator[bytes]:
         """Raises: Busy."""
-        state = await self._state(said.thread)
-        if state.interrupts:
-            raise Busy("A question is open: answer it first.")
-        message = HumanMessage(said.prompt, id=str(uuid4()))
-        return self._run(said.thread, {"messages": [message]})
 
-    async def answer(self, answer: Answer) -> AsyncIterator[bytes]:
+        def given(state: Any) -> Any:
+            if state.interrupts:
+                raise Busy("A question is open: answer it first.")
+            return {"messages": [HumanMessage(said.prompt, id=str(uuid4()))]}
+
+        return await self._start(said.thread, given)
+
+    async def answer(self, answer: Answer) -> AsyncGenerator[bytes]:
         """Raises: Busy, ResumeError."""
-        state = await self._state(answer.thread)
-        return self._run(answer.thread, resume_command(state, answer.decisions, tools=TOOLS))
+
+        def given(state: Any) -> Any:
+            return resume_command(state, answer.decisions, tools=TOOLS)
+
+        return await self._start(answer.thread, given)
 
     async def shown(self, thread: str) -> list[dict[str, Any]]:
         """What a page shows when it is opened again."""
@@ -93,21 +99,29 @@ class Conversations:
     def _config(self, thread: str) -> Any:
         return {"configurable": {"thread_id": thread}}
 
-    async def _state(self, thread: str) -> Any:
+    async def _start(self, thread: str, given: Callable[[Any], Any]) -> AsyncGenerator[bytes]:
+        body = self._run(thread, given)
+        # From here on the conversation is busy, until the body ends, also if nobody reads it.
+        await anext(body)
+        return body
+
+    async def _run(self, thread: str, given: Callable[[Any], Any]) -> AsyncGenerator[bytes]:
         if self._running.get(thread):
             raise Busy("The conversation is going on already.")
-        return await self._agent.aget_state(self._config(thread))
-
-    async def _run(self, thread: str, given: Any) -> AsyncIterator[bytes]:
         self._running.pop(thread, None)
         self._running[thread] = True
-        for old in [*self._running][:-MAX_CONVERSATIONS]:
-            if not self._running[old]:
-                del self._running[old]
-                await self._saver.adelete_thread(old)
         try:
-            events = tool_events(self._agent, given, self._config(thread), tools=TOOLS)
-            async for piece in to_sse(events, show_errors=True):
-                yield piece
+            for old in [*self._running][:-MAX_CONVERSATIONS]:
+                if not self._running[old]:
+                    del self._running[old]
+                    await self._saver.adelete_thread(old)
+            config = self._config(thread)
+            events = tool_events(
+                self._agent, given(await self._agent.aget_state(config)), config, tools=TOOLS
+            )
+            yield b""  # for `_start`
+            async with aclosing(to_sse(events, show_errors=True)) as body:
+                async for piece in body:
+                    yield piece
         finally:
             self._running[thread] = False

@@ -8,7 +8,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from docs.examples.web.chat import CHAT_EXAMPLES
+from docs.examples.web.chat import CHAT_EXAMPLES, Answer, Busy, Conversations, Recorded, Say
+from langchain_toolstream import ChatVLLM, ResumeError
+from langchain_toolstream.testing import ReplayServer
 from scripts.web_page import serve
 from tests.integration_tests.web.watching import BY_ID, call, field, fits, run, until, watched
 
@@ -208,6 +210,38 @@ async def test_fits_a_phone(browser: Browser, width: int) -> None:
         assert await fits(page)
 
 
+async def test_two_posts_at_once_are_one_run() -> None:
+    async with ReplayServer(BY_ID.values()) as replay:
+        conversations = Conversations(ChatVLLM(base_url=replay.base_url), Recorded())
+        said = Say(thread="a", prompt=POEM)
+        posts = (conversations.say(said), conversations.say(said))
+        admitted = await asyncio.gather(*posts, return_exceptions=True)
+        body, refused = sorted(admitted, key=lambda one: isinstance(one, Busy))
+        assert isinstance(refused, Busy)
+        # Neither may anything else, until the body has been read.
+        with pytest.raises(Busy):
+            await conversations.say(said)
+        with pytest.raises(Busy):
+            await conversations.answer(Answer(thread="a", decisions={}))
+        assert b"event: interrupt" in b"".join([piece async for piece in body])
+        assert len(replay.requests) == 1
+        # A post that is an error leaves the conversation free.
+        for _ in range(2):
+            with pytest.raises(Busy, match="A question is open"):
+                await conversations.say(said)
+            with pytest.raises(ResumeError):
+                await conversations.answer(Answer(thread="a", decisions={}))
+
+
+async def test_a_body_that_nobody_reads_leaves_the_conversation_free() -> None:
+    async with ReplayServer(BY_ID.values()) as replay:
+        conversations = Conversations(ChatVLLM(base_url=replay.base_url), Recorded())
+        said = Say(thread="a", prompt=WEATHER)
+        await (await conversations.say(said)).aclose()
+        body = [piece async for piece in await conversations.say(said)]
+        assert b"event: run-finish" in body[-1]
+
+
 async def test_two_users_at_once() -> None:
     """One leaves in the middle; the other's stream is whole, and nothing is left of either."""
     river = BY_ID["chat_write_a_poem_about_river_to_river_txt"]
@@ -229,10 +263,7 @@ async def test_two_users_at_once() -> None:
                 async for line in leaving.aiter_lines():
                     if line.startswith("event: argument-delta"):
                         break
-            loop = asyncio.get_running_loop()
-            left = loop.time()
             disconnect = await replay.await_disconnect(20)
-            assert loop.time() - left < 1
             assert disconnect.recording_id == stalled.id
             names += [line async for line in lines]
         names = [one.removeprefix("event: ") for one in names if one.startswith("event: ")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -79,7 +80,7 @@ def unpacked(folder: Path) -> Path:
 
 
 async def test_the_command_of_an_installed_package_runs(tmp_path: Path) -> None:
-    uv = Path(sys.executable).with_name("uv")
+    uv = shutil.which("uv") or Path(sys.executable).with_name("uv")
     build = (str(uv), "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(ROOT))
     building = await asyncio.create_subprocess_exec(*build)
     assert await building.wait() == 0
