@@ -3,8 +3,8 @@
 No endpoint of vLLM names the parser it runs, so it is told by what it does: `parser_table` says
 what that is, release by release, and `docs/wire.md` has the rules that follow.
 
-The formats are told here by less than `core.markup` wants of a call: also from half of one, from
-what a parser left of it, and those that only the server can read.
+This module also recognises what `core.markup` does not read as a call: half a call, what a parser
+left of one, and formats that only the server can read.
 """
 
 import re

@@ -93,7 +93,7 @@ def peak(road: Callable[..., Any], *chunks: BaseMessage) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("road", [views, items, calls, stock, events, answer])
-def test_takes_little_more_than_the_value(road: Any) -> None:
+def test_takes_less_than_20_mb(road: Any) -> None:
     most, args = peak(road, chunk(DEEP_TEXT), END)
     assert same(args, DEEP_TEXT)
     assert most < SLICE
