@@ -364,10 +364,10 @@ class TestAnyText:
             data = ("[" + "1," * count + "1").encode()
             best = math.inf
             for _ in range(3):
-                start = time.perf_counter()
+                start = time.process_time()
                 with pytest.raises(InvalidJSONError):
                     read_json(data)
-                best = min(best, time.perf_counter() - start)
+                best = min(best, time.process_time() - start)
             return best
 
         assert took(400_000) < 10 * took(100_000) + 0.05

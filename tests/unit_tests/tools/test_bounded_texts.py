@@ -1,18 +1,23 @@
 """Names, keys, ids and values of a model or server stand in errors and logs bounded and escaped."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk
+from langchain_core.tools import InjectedToolArg
 from pydantic import BaseModel, field_validator
 
 from langchain_toolstream import PartialToolsParser, ToolSet, ToolStreamParser
 from langchain_toolstream.core.errors import ServerStreamError
 from langchain_toolstream.parsers.base import ToolCallError
+from tests.unit_tests.vllm.test_any_wire import read
+from tests.unit_tests.vllm.wire import body, part
+from tests.unit_tests.vllm.wire import chunk as wire_chunk
 
 STEERING = "\x1b[31m\n\u202e"
-LONG = f"{STEERING}x" * 20_000
+LONG = f"{STEERING}x" * 125_000
+"""A megabyte."""
 MOST = 1500
 
 
@@ -47,12 +52,12 @@ def is_fit(text: str) -> bool:
 
 
 @pytest.mark.parametrize("of", CALLS)
-def test_of_an_invalid_call(of: str) -> None:
+def test_of_an_invalid_call(of: str, caplog: pytest.LogCaptureFixture) -> None:
     name, args, call_id = CALLS[of]
-    part = {"name": name, "args": json.dumps(args), "id": call_id, "index": 0}
+    fragment = {"name": name, "args": json.dumps(args), "id": call_id, "index": 0}
     chunk = AIMessageChunk(
         content="",
-        tool_call_chunks=[{**part, "type": "tool_call_chunk"}],
+        tool_call_chunks=[{**fragment, "type": "tool_call_chunk"}],
         response_metadata={"finish_reason": "stop"},
     )
     tools = ToolSet([save])
@@ -68,6 +73,33 @@ def test_of_an_invalid_call(of: str) -> None:
         with pytest.raises(ToolCallError) as error:
             list(parser.transform(iter([chunk])))
         assert is_fit(str(error.value))
+    assert all(is_fit(record.getMessage()) for record in caplog.records)
+
+
+@pytest.mark.parametrize("of", CALLS)
+def test_of_an_invalid_call_of_a_server(of: str, caplog: pytest.LogCaptureFixture) -> None:
+    name, args, call_id = CALLS[of]
+    written = part(json.dumps(args)[:-1], name=name, id=call_id)
+    messages = read([body(wire_chunk(written), wire_chunk(finish_reason="tool_calls"))])
+    for message in messages:
+        (call,) = message.invalid_tool_calls
+        assert is_fit(str(call["error"]))
+    assert messages
+    assert caplog.records
+    assert all(is_fit(record.getMessage()) for record in caplog.records)
+
+
+def test_of_a_call_that_writes_what_only_the_application_may(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def keep(n: int, user: Annotated[str, InjectedToolArg]) -> str:
+        """Keep it."""
+        return f"{user} {n}"
+
+    call = {"name": "keep", "args": {"n": 1, "user": LONG}, "id": LONG, "type": "tool_call"}
+    assert is_fit(ToolSet([keep]).invoke(call).content)
+    assert caplog.records
+    assert all(is_fit(record.getMessage()) for record in caplog.records)
 
 
 def test_of_a_tool_that_nobody_knows() -> None:
