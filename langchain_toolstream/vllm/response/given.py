@@ -46,18 +46,14 @@ class Given:
         self.kind = self.text = ""
         self.begun = self.calls = self.finished = self.incomplete = False
 
-    def add(self, choice: Mapping[str, Any]) -> str:
-        """Take a choice of the next chunk.
+    def add(self, choice: Mapping[str, Any]) -> None:
+        """Take the choice of a chunk that is given out.
 
         Args:
             choice: Its JSON.
-
-        Returns:
-            Its text.
         """
-        delta = choice.get("delta")
-        delta = delta if is_mapping(delta) else {}
-        kind, text = self._text(choice, delta)
+        delta = _delta(choice)
+        kind, text = self.text_in(choice)
         self.calls = self.calls or bool(delta.get("tool_calls") or delta.get("function_call"))
         self.begun = self.begun or bool(text or self.calls)
         self.finished = self.finished or bool(choice.get("finish_reason"))
@@ -76,9 +72,14 @@ class Given:
                 self.whole.append(text)
                 if thoughts_text(delta):
                     self.whole.clear()
-        return text
 
-    def _text(self, choice: Mapping[str, Any], delta: Mapping[str, Any]) -> tuple[str, str]:
+    def text_in(self, choice: Mapping[str, Any]) -> tuple[str, str]:
+        """Say where the text of a choice stands, as in `kind`, and what it is.
+
+        Args:
+            choice: Its JSON.
+        """
+        delta = _delta(choice)
         logprobs = choice.get("logprobs") if self._reads_tokens else None
         if is_mapping(logprobs) and logprobs.get("content"):
             said = mappings(logprobs["content"])
@@ -92,6 +93,11 @@ class Given:
     def drop(self) -> None:
         """Forget the tokens behind those that are kept."""
         del self.ids[self.kept :]
+
+
+def _delta(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    delta = choice.get("delta")
+    return delta if is_mapping(delta) else {}
 
 
 def tokens(value: object) -> list[int] | None:

@@ -156,9 +156,9 @@ class Resumption:
             choices = mappings(chunk.get("choices"))
         if not choices:
             return [chunk]
-        kind = self.given.kind
-        text = self.given.add(choices[0])
-        made = [chunk] if self._border is None else self._at_border(chunk, text, kind)
+        made = [chunk] if self._border is None else self._at_border(chunk, self._border)
+        for one in made:
+            self.given.add(mappings(one["choices"])[0])
         return made if self._shows_ids else [_without_ids(one) for one in made]
 
     def _know(self, chunk: Mapping[str, Any]) -> None:
@@ -207,25 +207,23 @@ class Resumption:
             choice["delta"] = {name: value for name, value in delta.items() if name != "role"}
         return {**made, "choices": [choice]}
 
-    def _at_border(self, chunk: Mapping[str, Any], text: str, kind: str) -> list[Mapping[str, Any]]:
+    def _at_border(self, chunk: Mapping[str, Any], border: StopBorder) -> list[Mapping[str, Any]]:
         """Put the text in that was held back, and see whether a stop string ends the answer."""
-        assert self._border is not None  # noqa: S101 - for type checkers
         (choice,) = mappings(chunk.get("choices"))
-        changed = bool(text) and self.given.kind != kind
+        kind = self.given.kind
+        new_kind, text = self.given.text_in(choice)
+        changed = bool(text) and new_kind != kind
         ends = bool(choice.get("finish_reason")) or changed
-        told = self._border.feed("" if changed else text, ends=ends)
-        stop = self._border.found
-        if stop is not None:
-            self.stopped = self.given.finished = True
-            choice = {**choice, "finish_reason": "stop", "stop_reason": stop}
-            made = [{**choice, **_holding(kind, told)}]
-        elif changed:
-            made = [{"index": choice.get("index"), **_holding(kind, told)}, dict(choice)]
-        else:
-            made = [{**choice, **_holding(kind, told)}]
-        if self._border.passed:
+        told = border.feed("" if changed else text, ends=ends)
+        if border.passed:
             self._border = None
-        return [{**chunk, "choices": [one]} for one in made]
+        if border.found is not None:
+            self.stopped = True
+            choice = {**choice, "finish_reason": "stop", "stop_reason": border.found}
+        elif changed:
+            before = {"index": choice.get("index"), "token_ids": [], **_holding(kind, told)}
+            return [{**chunk, "choices": [one]} for one in (before, choice)]
+        return [{**chunk, "choices": [{**choice, **_holding(kind, told)}]}]
 
     @property
     def _model(self) -> str:
@@ -303,12 +301,12 @@ class Resumption:
             given.whole.clear()
             self._identity.clear()
             return Request(again(self._payload, self.resumes))
-        yield from self._hold_against_text()
+        held = yield from self._hold_against_text()
         given.drop()
         assert given.prompt is not None  # noqa: S101 - `_begin` has seen to it
         self._sent = [*given.prompt, *given.ids]
         self._is_checked = False
-        return (yield from self._request(given.prompt))
+        return (yield from self._request(given.prompt, held))
 
     def _begin(self, error: VLLMError, *, is_glued: bool) -> None:
         """See whether the answer may go on at all, and count that it does."""
@@ -368,10 +366,13 @@ class Resumption:
                     return answer
             self._begin(answer, is_glued=False)
 
-    def _hold_against_text(self) -> Generator[Question, Any, None]:
+    def _hold_against_text(self) -> Generator[Question, Any, str]:
         """See that the tokens that are kept have the text that was given out.
 
         A chunk of several tokens may end in the middle of a character: then its last ones go.
+
+        Returns:
+            The rest of their text, which the server held back.
         """
         given = self.given
         size = _MARGIN + 2 * self._longest_stop
@@ -380,7 +381,7 @@ class Resumption:
             lag = 0
         for _ in range(min(_MAX_DROPPED, given.kept)):
             ids = given.ids[max(0, given.kept - size) : given.kept]
-            text = yield from self._ask(TextOfTokens(self._model, ids))
+            text: str | None = yield from self._ask(TextOfTokens(self._model, ids))
             if text is None:
                 if lag or given.in_last != 1:
                     self._fail("for this request the server has to have /detokenize beside /v1")
@@ -389,8 +390,7 @@ class Resumption:
             border = len(text) - lag
             if border > 0 and text[:border].endswith(given.text[-COMPARED:]):
                 self._border = self._border_at(text[border:])
-                given.whole.append(text[border:])
-                return
+                return text[border:]
             given.kept -= 1
         self._fail("the tokens that the server told are not those of its text")
 
@@ -402,12 +402,12 @@ class Resumption:
         stops = self._stops
         if isinstance(least, int) and self.given.kept < least:
             stops = ()  # the server does not look for any before
-        given = self.given.text[len(self.given.text) - self._longest_stop + 1 :]
+        given = self.given.text[max(0, len(self.given.text) - self._longest_stop + 1) :]
         return StopBorder(stops, given=given, held=held, includes=self._includes_stop)
 
-    def _request(self, prompt: list[int]) -> Generator[Question, Any, Request]:
+    def _request(self, prompt: list[int], held: str) -> Generator[Question, Any, Request]:
         answer = self.given.ids
-        first = self._held_to_rest()
+        first = self._held_to_rest(held)
         if self._by_prompt:
             return Request(rest_of_prompt(first, prompt, answer, self.resumes))
         if not self._is_text:
@@ -420,11 +420,11 @@ class Resumption:
         payload = rest_of_text(first, prompt, answer, self.resumes, room=room)
         return Request(payload, is_text=True)
 
-    def _held_to_rest(self) -> dict[str, Any]:
+    def _held_to_rest(self, held: str) -> dict[str, Any]:
         """The first request, with what is left of its constraint."""
         payload = dict(self._payload)
         if is_constrained(payload):
-            text = "".join(self.given.whole).rpartition("</think>")[2]
+            text = "".join([*self.given.whole, held]).rpartition("</think>")[2]
             try:
                 hold_to_rest(payload, text)
             except ValueError as error:

@@ -50,6 +50,8 @@ class StopBorder:
         self._given = len(given)
         self._border = len(given) + len(held)
         self._text = given + held
+        # The second server holds back as much as the first one, also before it looks for any.
+        self._reach = max([len(held), *(len(stop) - 1 for stop in stops)])
         self.found: str | None = None
         self.passed = False
 
@@ -74,8 +76,7 @@ class StopBorder:
             end, at, self.found = min(matches)
             self.passed = True
             return self._text[self._given : end if self._includes else at]
-        reach = max(map(len, self._stops), default=1) - 1
-        if ends or len(self._text) >= self._border + reach:
+        if ends or len(self._text) >= self._border + self._reach:
             self.passed = True
             return self._text[self._given :]
         return ""

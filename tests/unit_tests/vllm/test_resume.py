@@ -344,7 +344,15 @@ class TestStopStrings:
     @pytest.mark.parametrize("includes", [False, True])
     @pytest.mark.parametrize(
         "stops",
-        [["rld"], ["world \N{CRAB} f"], ["d \N{CRAB}", "zzzzzzzz"], ["nowhere"], ["fine."], ["o"]],
+        [
+            ["rld"],
+            ["world \N{CRAB} f"],
+            ["o world \N{CRAB} fi"],
+            ["d \N{CRAB}", "zzzzzzzz"],
+            ["nowhere"],
+            ["fine."],
+            ["o"],
+        ],
     )
     @pytest.mark.parametrize("kind", ["cut", "fail"])
     def test_at_every_event(self, stops: list[str], includes: bool, kind: Kind) -> None:  # noqa: FBT001

@@ -1,0 +1,127 @@
+"""What `Resumption` gives out and asks next, without a client: each character is a token."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from langchain_toolstream.vllm.errors import VLLMIncompleteStreamError
+from langchain_toolstream.vllm.questions import TextOfTokens
+from langchain_toolstream.vllm.response.resume import Request, Resumption
+
+TEXT = "The quick brown fox jumps over the lazy dog and then runs far away into the deep forest."
+PROMPT = [1, 2]
+
+
+def payload(**fields: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [], "stream": True, **fields}
+
+
+def streamed(text: str, *, lag: int = 0, prompt: list[int], ends: bool) -> Iterator[dict[str, Any]]:
+    """Chunks as vLLM writes them: what may begin a stop string, `lag` characters, comes later."""
+    said = ""
+    for number, char in enumerate(text, 1):
+        last = ends and number == len(text)
+        shown = text[: number if last else max(0, number - lag)]
+        choice = {
+            "index": 0,
+            "delta": {"content": shown[len(said) :]},
+            "token_ids": [ord(char)],
+            "finish_reason": "stop" if last else None,
+        }
+        said = shown
+        echoed = {"prompt_token_ids": prompt} if number == 1 else {}
+        yield {"id": "c", "model": "m", "choices": [choice], **echoed}
+
+
+def next_request(resumption: Resumption) -> Request:
+    """What is asked after a break; the answers are those of a server with /detokenize."""
+    plan = resumption.plan(VLLMIncompleteStreamError("it broke"), is_glued=False)
+    answer: Any = None
+    try:
+        while True:
+            question = plan.send(answer)
+            assert isinstance(question, TextOfTokens)
+            answer = "".join(map(chr, question.ids))
+    except StopIteration as end:
+        request: Request = end.value
+        return request
+
+
+def sent(request: Request) -> list[int]:
+    ids: list[int] = request.payload["extra_body"]["kv_transfer_params"]["prompt_token_ids"]
+    return ids
+
+
+def answered(lag: int, *breaks: int, stop: str, **extra: Any) -> str:
+    """The text of an answer, each of whose streams breaks after some tokens."""
+    asked = payload(stop=[stop], extra_body=extra)
+    resumption = Resumption(asked, limit=len(breaks), client_reads=False)
+    said, prompt = "", PROMPT
+    for count in (*breaks, None):
+        rest = TEXT[len(prompt) - len(PROMPT) :][:count]
+        for chunk in streamed(rest, lag=lag, prompt=prompt, ends=count is None):
+            for one in resumption.feed(chunk):
+                said += one["choices"][0]["delta"].get("content") or ""
+        if count is not None:
+            request = next_request(resumption)
+            prompt = sent(request) if resumption.given.begun else PROMPT
+    return said
+
+
+STOPS = ["##", "#####", "\nObservation:", f"<|{'x' * 26}|>"]
+
+
+@pytest.mark.parametrize("includes", [False, True])
+@pytest.mark.parametrize("stop", STOPS)
+def test_two_breaks_around_what_a_stop_string_holds_back(stop: str, includes: bool) -> None:  # noqa: FBT001
+    lag = 0 if includes else len(stop) - 1
+    for first in (1, 25, 31, 44):
+        for second in range(1, 42):
+            said = answered(lag, first, second, stop=stop, include_stop_str_in_output=includes)
+            assert said == TEXT, (first, second)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_two_breaks_before_the_server_looks_for_stop_strings(stop: str) -> None:
+    for second in range(1, 42):
+        said = answered(len(stop) - 1, 31, second, stop=stop, min_tokens=60)
+        assert said == TEXT, second
+
+
+def test_three_breaks_while_text_is_held_back() -> None:
+    for count in range(1, 12):
+        assert answered(12, 40, count, count, count, stop="\nObservation:") == TEXT
+
+
+def test_thoughts_that_end_while_their_last_text_is_held_back() -> None:
+    """Their rest, and the first text behind them, count as given out, and their tokens once."""
+    resumption = Resumption(payload(stop=["#####"]), limit=2, client_reads=False)
+
+    def fed(kind: str, text: str, tokens: str, **fields: Any) -> list[Any]:
+        choice = {"index": 0, "delta": {kind: text}, "token_ids": [*map(ord, tokens)]}
+        made = resumption.feed({"id": "c", "model": "m", "choices": [choice], **fields})
+        return [one["choices"][0]["delta"] for one in made]
+
+    fed("reasoning", "I think", "I think so.", prompt_token_ids=PROMPT)
+    prompt = sent(next_request(resumption))
+    assert prompt == [*PROMPT, *map(ord, "I think so.")]
+    assert fed("reasoning", "", "#", prompt_token_ids=prompt) == [{}]
+    given = fed("content", "The answer", "!The answer is ")
+    assert given == [{"reasoning": " so."}, {"content": "The answer"}]
+    assert sent(next_request(resumption)) == [*prompt, *map(ord, "#!The answer is ")]
+
+
+def test_text_that_was_held_back_is_counted_once() -> None:
+    """A second plan for the same text, where the request for the rest failed at once."""
+    schema = {"type": "object", "properties": {"s": {"type": "string", "maxLength": 40}}}
+    format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    asked = payload(stop=["#####"], response_format=format_)
+    resumption = Resumption(asked, limit=3, client_reads=False)
+    for chunk in streamed('{"s": "the quick fox', lag=4, prompt=PROMPT, ends=False):
+        resumption.feed(chunk)
+    first, second = next_request(resumption), next_request(resumption)
+    assert first == second
+    (tag,) = first.payload["extra_body"]["structured_outputs"].values()
+    assert json.loads(tag)["format"]["elements"][0]["pattern"].endswith('{0,27}"')
