@@ -456,9 +456,9 @@ def rest_of_tag(tag: Mapping[str, Any], text: str) -> Element:
     format: Any = tag["format"]  # noqa: A001 - the field's name
     if format.get("type") == "sequence":
         thoughts, format = format["elements"]  # noqa: A001
-        _, end, text = text.partition(thoughts["end"])
+        before, end, text = text.partition(thoughts["end"])
         if not end:
-            return dict(tag)
+            return _rest_of_thoughts(tag, before)
     if format.get("type") != "triggered_tags":
         msg = f"it is held to a tag of type {format.get('type')!r}"
         raise ValueError(msg)
@@ -471,13 +471,30 @@ def rest_of_tag(tag: Mapping[str, Any], text: str) -> Element:
         calls += 1
     if calls and format["stop_after_first"]:
         return _tag([_regex(r"\s", optional=True)])
-    begun = next((n for n in range(len(trigger) - 1, 0, -1) if text.endswith(trigger[:n])), 0)
+    begun = _begun(trigger, text)
     if begun >= _TELLING or (begun and format["at_least_one"]):
         return _tag(_rest_of_call(format, text, len(text) - begun)[0] or [])
     if begun:
         msg = "it broke off where a call may begin"
         raise ValueError(msg)
     return _tag([{**format, "at_least_one": format["at_least_one"] and not calls}])
+
+
+def _rest_of_thoughts(tag: Mapping[str, Any], text: str) -> Element:
+    """What is left where the text may stop inside the end of the thoughts."""
+    thoughts, free = tag["format"]["elements"]
+    begun = _begun(thoughts["end"], text)
+    if begun >= _TELLING:
+        return _tag([_const(thoughts["end"][begun:]), free])
+    if begun:
+        msg = "it broke off where the thoughts may end"
+        raise ValueError(msg)
+    return dict(tag)
+
+
+def _begun(marker: str, text: str) -> int:
+    """How many characters of a marker stand at the end of a text."""
+    return next((n for n in range(len(marker) - 1, 0, -1) if text.endswith(marker[:n])), 0)
 
 
 def _rest_of_call(
@@ -497,7 +514,10 @@ def _rest_of_call(
         elif said.startswith(one["begin"]):
             content = one["content"]
             if content.get("type") != "json_schema" or content.get("style", "json") != "json":
-                msg = f"its arguments are not JSON ({content.get('style') or content['type']})"
+                kind = content.get("style") or content["type"]
+                msg = f"its arguments are not JSON ({kind})"
+                if kind == "tags_with_separator":
+                    msg = "the rest of a list of calls cannot be written as a constraint"
                 raise ValueError(msg)
             rest = JSONRest(
                 content["json_schema"],

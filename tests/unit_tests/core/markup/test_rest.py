@@ -229,3 +229,22 @@ def test_thoughts_before_the_calls() -> None:
         rest_of_tag(tag, '</think>\n\n<tool_call>\n{"name": "f", "arguments": {"a": "x')
     )
     assert re.fullmatch(rest, 'y"}}\n</tool_call>')
+
+
+def test_the_end_of_the_thoughts_was_cut() -> None:
+    tag = structural_tag(
+        "hermes", [tool("f", a="string")], at_least_one=True, thoughts_end="</think>"
+    )
+    for cut in ("</think>\n", "</think>", "</th"):
+        rest, calls = rest_of_tag(tag, f"So I{cut}")["format"]["elements"]
+        assert cut + rest["value"] == "</think>\n\n"
+        assert calls == tag["format"]["elements"][1]
+    with pytest.raises(ValueError, match="where the thoughts may end"):
+        rest_of_tag(tag, "So I<")
+
+
+def test_a_list_of_calls() -> None:
+    tag = structural_tag("kimi_k2", [tool("f", a="string")])
+    text = "<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0"
+    with pytest.raises(ValueError, match="a list of calls cannot be written"):
+        rest_of_tag(tag, text)
