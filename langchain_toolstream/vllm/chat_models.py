@@ -266,7 +266,9 @@ class ChatVLLM(VLLMFields, TracedModel):
                 said = self._ask(question)
             client = self.root_client.completions if reading.is_text else self.client
             if answer.resumption is not None:
-                answer.resumption.restart(by_prompt=reading.is_text)
+                answer.resumption.restart(
+                    by_prompt=reading.is_text, thoughts=reading.markup.thoughts
+                )
             try:
                 yield from answer.events(client, self._find_model, self._ask)
             except RETRIED as error:
@@ -286,7 +288,9 @@ class ChatVLLM(VLLMFields, TracedModel):
                 said = await self._aask(question)
             client = self.root_async_client.completions if reading.is_text else self.async_client
             if answer.resumption is not None:
-                answer.resumption.restart(by_prompt=reading.is_text)
+                answer.resumption.restart(
+                    by_prompt=reading.is_text, thoughts=reading.markup.thoughts
+                )
             try:
                 async with aclosing(
                     answer.aevents(client, self._afind_model, self._aask)

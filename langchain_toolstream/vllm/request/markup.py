@@ -25,8 +25,8 @@ def has_constraint(payload: Mapping[str, Any]) -> bool:
     Args:
         payload: What the SDK is given.
     """
-    body = payload.get("extra_body") or {}
-    return bool(payload.get("response_format") or body.get("structured_outputs") is not None)
+    request = {**payload, **(payload.get("extra_body") or {})}
+    return bool(request.get("response_format") or request.get("structured_outputs") is not None)
 
 
 def made_strict(tool: Any) -> Any:

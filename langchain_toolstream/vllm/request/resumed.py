@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from langchain_toolstream.core.markup.formats import Thoughts
 from langchain_toolstream.core.markup.rest import rest_of_choice, rest_of_json, rest_of_tag
 from langchain_toolstream.vllm.request.markup import as_completion
 from langchain_toolstream.vllm.request.payload import LIMITS
@@ -148,41 +149,48 @@ def rest_of_prompt(
     return {**made, "prompt": [*prompt, *answer]}
 
 
-def is_constrained(payload: Mapping[str, Any]) -> bool:
-    """Whether a grammar holds the answer to a request.
-
-    Args:
-        payload: The request.
-    """
-    body = payload.get("extra_body") or {}
-    return bool(payload.get("response_format") or body.get("structured_outputs"))
-
-
-def hold_to_rest(payload: dict[str, Any], text: str) -> None:
+def hold_to_rest(payload: dict[str, Any], text: str, thoughts: Thoughts) -> None:
     """Hold an answer to the rest of its constraint: the constraint itself would start anew.
 
     Args:
         payload: The request for the rest; it is changed.
-        text: What is there already of what the constraint holds.
+        text: What has come of the answer, with the thoughts, if they stand in the text.
+        thoughts: What stands around them.
 
     Raises:
         ValueError: The rest cannot be said; the message has why.
     """
-    if not text.strip():
+    body = dict(payload.get("extra_body") or {})
+    request = {**payload, **body}
+    asked = request.get("response_format") or {}
+    held = request.get("structured_outputs") or {}
+    if not text.strip() or not (held or asked.get("type") not in ("text", None)):
         return
-    body = payload["extra_body"] = dict(payload.get("extra_body") or {})
-    asked = payload.pop("response_format", None) or body.pop("response_format", None) or {}
-    held = body.pop("structured_outputs", None) or {}
+    try:
+        tag = _rest(asked, held, text)
+    except ValueError:
+        # A tag may hold the thoughts too. Any other constraint begins behind them.
+        is_tag = asked.get("type") == "structural_tag" or held.get("structural_tag") is not None
+        _, end, behind = text.partition(thoughts.ends[0])
+        if is_tag or not (end or text.lstrip().startswith(thoughts.opening)):
+            raise
+        if not behind.strip():
+            return
+        tag = _rest(asked, held, behind)
+    payload.pop("response_format", None)
+    body.pop("response_format", None)
+    body["structured_outputs"] = {"structural_tag": json.dumps(tag)}
+    payload["extra_body"] = body
+
+
+def _rest(asked: Mapping[str, Any], held: Mapping[str, Any], text: str) -> dict[str, Any]:
     match asked.get("type"):
         case "json_schema":
-            tag = rest_of_json(asked["json_schema"].get("schema") or {}, text)
+            return rest_of_json(asked["json_schema"].get("schema") or {}, text)
         case "structural_tag" if "format" in asked:
-            tag = rest_of_tag(asked, text)
-        case "text" | None if not held:
-            return
+            return rest_of_tag(asked, text)
         case _:
-            tag = _rest_of_held(held, text)
-    body["structured_outputs"] = {"structural_tag": json.dumps(tag)}
+            return _rest_of_held(held, text)
 
 
 def _rest_of_held(held: Mapping[str, Any], text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from langchain_toolstream.core.deltas import is_mapping, mappings, text_of
 from langchain_toolstream.core.markup import MarkupReader
+from langchain_toolstream.core.markup.formats import FORMATS, THINK, Thoughts
 from langchain_toolstream.vllm.response.declared import Declared, declared
 from langchain_toolstream.vllm.response.left_in_text import LeftInText
 
@@ -79,6 +80,12 @@ class MarkupChunks:
         self._left = (
             LeftInText(self._bound, self._number, parser=parser) if self._any_text else None
         )
+
+    @property
+    def thoughts(self) -> Thoughts:
+        """What stands around the model's thoughts."""
+        row = FORMATS.get(self._parser)
+        return row.thoughts[0] if row else THINK
 
     @property
     def shows_text_alone(self) -> bool:

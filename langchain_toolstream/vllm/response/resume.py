@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from langchain_toolstream.core.deltas import is_mapping, mappings, text_of
 from langchain_toolstream.core.errors import IncompleteStreamError, StreamInterruptedError, quoted
+from langchain_toolstream.core.markup.formats import THINK, Thoughts
 from langchain_toolstream.vllm.errors import (
     VLLMConnectionError,
     VLLMError,
@@ -24,12 +25,12 @@ from langchain_toolstream.vllm.errors import (
     VLLMTimeoutError,
 )
 from langchain_toolstream.vllm.questions import ContextLength, Question, TextOfTokens
+from langchain_toolstream.vllm.request.markup import has_constraint
 from langchain_toolstream.vllm.request.payload import token_limit
 from langchain_toolstream.vllm.request.resumed import (
     again,
     ask_for_ids,
     hold_to_rest,
-    is_constrained,
     obstacle,
     rest_of_chat,
     rest_of_prompt,
@@ -90,7 +91,6 @@ class Resumption:
         """Start before the first request."""
         body = payload.get("extra_body") or {}
         self.resumes = 0
-        self.stopped = False
         self._payload = payload
         self._limit = limit
         self._obstacle = obstacle(payload, client_reads=client_reads)
@@ -100,24 +100,27 @@ class Resumption:
         if self._obstacle is None:
             ask_for_ids(payload)
         self._usage_wanted = bool((payload.get("stream_options") or {}).get("include_usage"))
-        self._usage_came = False
         self._stops = stop_strings(payload)
         self._longest_stop = max(map(len, self._stops), default=0)
         self._client_reads = client_reads
-        self._first: VLLMError | None = None  # how the first stream broke
-        self._why_text = ""
         self.restart()
 
-    def restart(self, *, by_prompt: bool = False) -> None:
+    def restart(self, *, by_prompt: bool = False, thoughts: Thoughts = THINK) -> None:
         """Begin before the first stream, of whose answer nothing was given out.
 
         Args:
             by_prompt: Whether it comes from `/v1/completions`.
+            thoughts: What stands around the model's thoughts, where they are in its text.
         """
+        self.stopped = False
+        self._usage_came = False
+        self._first: VLLMError | None = None  # how the first stream broke
+        self._why_text = ""
+        self._thoughts = thoughts
         self.given = Given(
             reads_tokens=self._client_reads,
             longest_stop=self._longest_stop,
-            keeps_text=is_constrained(self._payload),
+            keeps_text=has_constraint(self._payload),
         )
         self._by_prompt = by_prompt
         self._identity: dict[str, Any] = {}
@@ -364,6 +367,8 @@ class Resumption:
             for _ in range(_MAX_ASKED):  # a router may not know yet that a replica is gone
                 if not isinstance(answer := (yield question), Exception):
                     return answer
+            if not isinstance(answer, VLLMError):
+                self._fail(str(answer))
             self._begin(answer, is_glued=False)
 
     def _hold_against_text(self) -> Generator[Question, Any, str]:
@@ -423,10 +428,9 @@ class Resumption:
     def _held_to_rest(self, held: str) -> dict[str, Any]:
         """The first request, with what is left of its constraint."""
         payload = dict(self._payload)
-        if is_constrained(payload):
-            text = "".join([*self.given.whole, held]).rpartition("</think>")[2]
+        if has_constraint(payload):
             try:
-                hold_to_rest(payload, text)
+                hold_to_rest(payload, "".join([*self.given.whole, held]), self._thoughts)
             except ValueError as error:
                 self._fail(f"the rest of its constraint cannot be said, because {error}")
         return payload

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from langchain_toolstream.vllm.errors import VLLMIncompleteStreamError
+from langchain_toolstream.vllm.errors import VLLMError, VLLMIncompleteStreamError
 from langchain_toolstream.vllm.questions import TextOfTokens
 from langchain_toolstream.vllm.response.resume import Request, Resumption
+from langchain_toolstream.vllm.response.roads import ClientReading
 
 TEXT = "The quick brown fox jumps over the lazy dog and then runs far away into the deep forest."
 PROMPT = [1, 2]
@@ -125,3 +126,115 @@ def test_text_that_was_held_back_is_counted_once() -> None:
     assert first == second
     (tag,) = first.payload["extra_body"]["structured_outputs"].values()
     assert json.loads(tag)["format"]["elements"][0]["pattern"].endswith('{0,27}"')
+
+
+ADD = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+TOOLS = [{"type": "function", "function": {"name": "add", "parameters": ADD}}]
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": '
+
+
+def read_by_client(
+    text: str, parser: str = "hermes", *, begun: bool = False, **fields: Any
+) -> Request:
+    """What is asked behind a text that the client reads from the tokens."""
+    asked = payload(tools=TOOLS, **fields)
+    reading = ClientReading(
+        asked, asked, parser, server=("http://resumed", parser), thoughts_begun=begun
+    )
+    resumption = Resumption(asked, limit=3, client_reads=True)
+    resumption.restart(thoughts=reading.markup.thoughts)
+    for number, char in enumerate(text):
+        logprobs = {"content": [{"token": char}]}
+        choice = {"index": 0, "delta": {}, "logprobs": logprobs, "token_ids": [ord(char)]}
+        echoed = {} if number else {"prompt_token_ids": PROMPT}
+        resumption.feed({"id": "c", "model": "m", "choices": [choice], **echoed})
+    return next_request(resumption)
+
+
+def held(request: Request) -> dict[str, Any]:
+    tag = json.loads(request.payload["extra_body"]["structured_outputs"]["structural_tag"])
+    made: dict[str, Any] = tag["format"]
+    return made
+
+
+def json_of(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+def test_a_forced_call_behind_thoughts_that_the_prompt_began() -> None:
+    plain = held(read_by_client(CALL, tool_choice="required"))
+    assert plain["elements"][0]["json_schema"] == {"type": "integer"}
+    thought = f"hm</think>\n\n{CALL}"
+    assert held(read_by_client(thought, begun=True, tool_choice="required")) == plain
+    # The break comes right behind the thoughts: nothing of a call is there, and one has to come.
+    rest = held(read_by_client("hm</think>\n\n", begun=True, tool_choice="required"))
+    assert (rest["type"], rest["at_least_one"]) == ("triggered_tags", True)
+
+
+def test_an_argument_that_holds_the_end_of_thoughts() -> None:
+    text = '<tool_call>\n{"name": "add", "arguments": {"a": "</think>'
+    with pytest.raises(VLLMIncompleteStreamError, match="does not fit the schema"):
+        read_by_client(text, tool_choice="required")
+
+
+@pytest.mark.parametrize(
+    ("parser", "thoughts"),
+    [
+        ("hermes", "<think>h</think>\n"),
+        ("hermes", "h</think>"),
+        ("seed_oss", "<seed:think>h</seed:think>"),
+        ("mistral", "[THINK]h[/THINK]"),
+        ("hermes", ""),
+    ],
+)
+def test_json_behind_thoughts(parser: str, thoughts: str) -> None:
+    rest = held(read_by_client(f'{thoughts}{{"a": ', parser, response_format=json_of(ADD)))
+    assert rest["elements"][0]["json_schema"] == {"type": "integer"}
+    if thoughts:  # it begins behind them
+        whole = read_by_client(thoughts, parser, response_format=json_of(ADD))
+        assert whole.payload["response_format"] == json_of(ADD)
+
+
+def test_json_while_the_model_thinks() -> None:
+    asked = read_by_client("<think>so {", response_format=json_of(ADD))
+    assert asked.payload["response_format"] == json_of(ADD)
+
+
+@pytest.mark.parametrize("thoughts", ["", "<think>h</think>"])
+def test_json_with_a_string_that_holds_the_end_of_thoughts(thoughts: str) -> None:
+    schema = {**ADD, "properties": {"s": {"type": "string"}}, "required": ["s"]}
+    text = thoughts + '{"s": "the </think> tag and '
+    rest = held(read_by_client(text, response_format=json_of(schema)))
+    assert rest["elements"][-1] == {"type": "const_string", "value": "}"}
+
+
+def test_a_constraint_of_the_prompts_road() -> None:
+    """There it stands in `extra_body`, as in the requests of whoever puts it there."""
+    asked = payload(extra_body={"response_format": json_of(ADD)})
+    resumption = Resumption(asked, limit=1, client_reads=False)
+    for chunk in streamed('{"a": ', prompt=PROMPT, ends=False):
+        resumption.feed(chunk)
+    request = next_request(resumption)
+    assert held(request)["elements"][0]["json_schema"] == {"type": "integer"}
+    assert "response_format" not in request.payload["extra_body"]
+
+
+def test_another_road_begins_with_nothing_of_the_first() -> None:
+    asked = payload(stream_options={"include_usage": True})
+    resumption = Resumption(asked, limit=2, client_reads=False)
+    next_request(resumption)  # the first stream broke before anything came
+    resumption.feed({"id": "c", "choices": [], "usage": {"completion_tokens": 0}})
+    resumption.restart()
+    refused = VLLMError("refused")
+    with pytest.raises(VLLMError) as caught:
+        next(resumption.plan(refused, is_glued=False))
+    assert caught.value is refused
+    for chunk in streamed("Hi", prompt=PROMPT, ends=False):
+        resumption.feed(chunk)
+    (rest,) = resumption.rest()
+    assert rest["usage"]["completion_tokens"] == 2
