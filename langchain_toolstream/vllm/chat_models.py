@@ -19,7 +19,7 @@ from langchain_toolstream.core.events import Event
 from langchain_toolstream.schema.tool_like import check_is_list
 from langchain_toolstream.vllm.output.chunks import ChunkBuilder
 from langchain_toolstream.vllm.output.protocol_events import ProtocolBuilder
-from langchain_toolstream.vllm.questions import advance
+from langchain_toolstream.vllm.questions import aanswered, answered
 from langchain_toolstream.vllm.request.fields import OPENAI_FIELDS, VLLMFields, on_the_wire
 from langchain_toolstream.vllm.request.guided import without_guided
 from langchain_toolstream.vllm.request.markup import has_constraint, made_strict, wants_calls
@@ -34,7 +34,7 @@ from langchain_toolstream.vllm.request.secrets import unwrapped, urls_hidden
 from langchain_toolstream.vllm.response.details import add_usage
 from langchain_toolstream.vllm.response.left_in_text import LeftInText
 from langchain_toolstream.vllm.response.resume import Resumption
-from langchain_toolstream.vllm.response.roads import RETRIED, ClientReading
+from langchain_toolstream.vllm.response.roads import ROAD_ERRORS, ClientReading
 from langchain_toolstream.vllm.response.stream import AnswerStream, answer_reader
 from langchain_toolstream.vllm.structured.methods import Method, structured_request
 from langchain_toolstream.vllm.traced import TracedModel
@@ -233,7 +233,6 @@ class ChatVLLM(VLLMFields, TracedModel):
             return None
         return ClientReading(
             payload,
-            payload,
             self.tool_call_parser,
             server=(str(self.openai_api_base), str(payload.get("model"))),
             thoughts_begun=self.thoughts_begun,
@@ -261,9 +260,7 @@ class ChatVLLM(VLLMFields, TracedModel):
     ) -> Generator[list[tuple[int, Event]]]:
         """Take one road after another, until one leads to what the model wrote."""
         while True:
-            steps, said = reading.steps(), None
-            while (question := advance(steps, said)) is not None:
-                said = self._ask(question)
+            answered(reading.steps(), self._ask)
             client = self.root_client.completions if reading.is_text else self.client
             if answer.resumption is not None:
                 answer.resumption.restart(
@@ -271,7 +268,7 @@ class ChatVLLM(VLLMFields, TracedModel):
                 )
             try:
                 yield from answer.events(client, self._find_model, self._ask)
-            except RETRIED as error:
+            except ROAD_ERRORS as error:
                 if not reading.goes_on(error):
                     raise
                 answer.reader.restart()
@@ -283,9 +280,7 @@ class ChatVLLM(VLLMFields, TracedModel):
         self, answer: AnswerStream, reading: ClientReading
     ) -> AsyncGenerator[list[tuple[int, Event]]]:
         while True:
-            steps, said = reading.steps(), None
-            while (question := advance(steps, said)) is not None:
-                said = await self._aask(question)
+            await aanswered(reading.steps(), self._aask)
             client = self.root_async_client.completions if reading.is_text else self.async_client
             if answer.resumption is not None:
                 answer.resumption.restart(
@@ -297,7 +292,7 @@ class ChatVLLM(VLLMFields, TracedModel):
                 ) as batches:
                     async for events in batches:
                         yield events
-            except RETRIED as error:
+            except ROAD_ERRORS as error:
                 if not reading.goes_on(error):
                     raise
                 answer.reader.restart()

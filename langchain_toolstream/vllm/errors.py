@@ -72,9 +72,6 @@ class VLLMError(Exception):
         Args:
             words: What comes behind the message.
         """
-        if isinstance(self, VLLMStreamError):
-            self.hint = f"{self.hint} {words}".lstrip()
-            return
         self.args = (f"{self.args[0]} {words}", *self.args[1:])
         self.message = self.args[0]
 
@@ -197,6 +194,10 @@ class VLLMStreamError(VLLMError, ServerStreamError, openai.APIError, ModelAPIErr
         status = int(code) if isinstance(code, str) and _is_status(code) else code
         if isinstance(status, int) and 400 <= status < 500 and status not in RETRIED:  # noqa: PLR2004
             self.is_retryable = False
+
+    def add_words(self, words: str) -> None:
+        """Say more in the hint: the message has the server's words."""
+        self.hint = f"{self.hint} {words}".lstrip()
 
     def __str__(self) -> str:
         """The server's words, then what to do."""

@@ -1,6 +1,6 @@
 """What a server is asked beside an answer, by code that knows no client."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -66,18 +66,35 @@ class Prompt:
     room: int | None = None
 
 
-def advance(steps: Generator[Question, Any, T], answer: Any) -> Question | T:
-    """Go on with what asks questions.
+def answered(steps: Generator[Question, Any, T], ask: Callable[[Question], Any]) -> T:
+    """Answer what code asks, until it returns.
 
     Args:
         steps: What asks.
-        answer: To its last question; `None` before the first.
+        ask: Answers a question.
 
     Returns:
-        Its next question, or what it returns.
+        What it returns.
     """
-    try:
-        return steps.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+    answer = None
+    while True:
+        try:
+            question = steps.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        answer = ask(question)
+
+
+async def aanswered(
+    steps: Generator[Question, Any, T], ask: Callable[[Question], Awaitable[Any]]
+) -> T:
+    """`answered`, asynchronously."""
+    answer = None
+    while True:
+        try:
+            question = steps.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        answer = await ask(question)

@@ -127,15 +127,16 @@ def show_tools(payload: dict[str, Any]) -> None:
     }
 
 
-def has_media(payload: Mapping[str, Any]) -> bool:
-    """Whether the messages of a request hold more than text, which tokens cannot say.
+def media_in(payload: Mapping[str, Any]) -> str | None:
+    """Say what the messages of a request hold beside text, which tokens cannot say.
 
     Args:
         payload: What the SDK is given.
     """
-    contents = [one.get("content") for one in payload.get("messages", ())]
+    contents = [one.get("content") for one in payload.get("messages") or ()]
     parts = [part for content in contents if isinstance(content, list) for part in content]
-    return any(isinstance(part, Mapping) and part.get("type") != "text" for part in parts)
+    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)]
+    return next((str(kind or "a part without a type") for kind in kinds if kind != "text"), None)
 
 
 def as_completion(

@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_toolstream.core.markup.formats import Thoughts
 from langchain_toolstream.core.markup.rest import rest_of_choice, rest_of_json, rest_of_tag
-from langchain_toolstream.vllm.request.markup import as_completion
+from langchain_toolstream.vllm.request.markup import as_completion, media_in
 from langchain_toolstream.vllm.request.payload import LIMITS
 
 
@@ -31,7 +31,7 @@ def obstacle(payload: Mapping[str, Any], *, client_reads: bool) -> str | None:
             "the server's tool-call parser has taken the calls out of the text, which cannot be "
             "undone: let the client read them by tool_call_parser=..."
         )
-    if kind := _media(request.get("messages") or ()):
+    if kind := media_in(request):
         return f"the messages hold more than text ({kind}), which cannot be sent as tokens"
     hindrances = {
         "it has more than one choice: leave n out": request.get("n") not in (None, 1),
@@ -42,16 +42,6 @@ def obstacle(payload: Mapping[str, Any], *, client_reads: bool) -> str | None:
         ),
     }
     return next((why for why, holds in hindrances.items() if holds), None)
-
-
-def _media(messages: Sequence[Any]) -> str | None:
-    for message in messages:
-        content = message.get("content") if isinstance(message, Mapping) else None
-        for part in content if isinstance(content, list) else ():
-            kind = part.get("type") if isinstance(part, Mapping) else None
-            if kind not in (None, "text"):
-                return str(kind)
-    return None
 
 
 def text_obstacle(payload: Mapping[str, Any], *, kind: str) -> str | None:

@@ -19,6 +19,7 @@ from langchain_toolstream.core.errors import (
     ServerStreamError,
     StreamInterruptedError,
     error_in,
+    printable,
 )
 from langchain_toolstream.core.events import (
     Event,
@@ -378,16 +379,10 @@ def _warn(call: ToolCallInvalid) -> None:
         "The call %s (id %s) is invalid and does not run. %s In an agent, the middleware "
         "EagerToolMiddleware() answers such calls, so that the model can call again; without it, "
         "an agent ends here if the message has no other call.",
-        _shown(repr(call.name), _MAX_NAME_SHOWN),
-        _shown(repr(call.id), _MAX_NAME_SHOWN),
-        _shown(call.error, _MAX_REASON_SHOWN),
+        printable(repr(call.name), _MAX_NAME_SHOWN),
+        printable(repr(call.id), _MAX_NAME_SHOWN),
+        printable(call.error, _MAX_REASON_SHOWN),
     )
-
-
-def _shown(text: str, length: int) -> str:
-    """The beginning of a text that a model had a hand in, fit for one line of a log."""
-    cut = text if len(text) <= length else f"{text[:length]}..."
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in cut)
 
 
 def _unconfirmed(event: Event, reason: str) -> Event:

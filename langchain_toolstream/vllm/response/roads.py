@@ -9,7 +9,7 @@
 A road that may have swallowed an answer is left, and never taken for an answer without calls.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any, Literal
 
 from langchain_toolstream.core.markup import AUTO
@@ -25,7 +25,7 @@ from langchain_toolstream.vllm.request.markup import (
     as_completion,
     ask_for_text,
     has_constraint,
-    has_media,
+    media_in,
     show_tools,
 )
 from langchain_toolstream.vllm.response.markup import (
@@ -87,7 +87,7 @@ def _remember(known: dict[Server, Any], server: Server, value: Any) -> None:
 
 ROADS = Roads()
 
-RETRIED = (
+ROAD_ERRORS = (
     HiddenToolsError,
     NoTokensError,
     VLLMEmptyOutputError,
@@ -101,8 +101,7 @@ class ClientReading:
     """How one answer is asked for, so that the client can read it.
 
     Args:
-        asked: The request, as the SDK's client takes it, before anything was changed for reading.
-        payload: The request that is sent, which this writes.
+        payload: The request, as the SDK's client takes it. This writes it anew for each road.
         parser: The name of the format, or `"auto"`.
         server: Where it goes.
         thoughts_begun: Whether the prompt begins the model's thoughts.
@@ -114,7 +113,6 @@ class ClientReading:
 
     def __init__(
         self,
-        asked: Mapping[str, Any],
         payload: dict[str, Any],
         parser: str,
         *,
@@ -122,7 +120,7 @@ class ClientReading:
         thoughts_begun: bool,
     ) -> None:
         """Write the request by what is known of the server."""
-        self._asked = dict(asked)
+        self._asked = dict(payload)
         self._payload = payload
         self._is_auto = parser == AUTO
         self._parser = (ROADS.format(server) if self._is_auto else None) or parser
@@ -132,7 +130,7 @@ class ClientReading:
         self._road: Road = ROADS.road(server)
         self.is_text = False
         self.markup = MarkupChunks(
-            asked["tools"], choices=asked.get("n") or 1, any_text=not has_constraint(asked)
+            payload["tools"], choices=payload.get("n") or 1, any_text=not has_constraint(payload)
         )
         self._write()
 
@@ -146,7 +144,7 @@ class ClientReading:
             yield from self._find_format()
             self._write()
         if self._road == "prompt":
-            prompt = None if has_media(self._asked) else (yield PromptTokens(self._asked))
+            prompt = None if media_in(self._asked) else (yield PromptTokens(self._asked))
             if isinstance(prompt, Prompt):
                 self._write(prompt)
             else:

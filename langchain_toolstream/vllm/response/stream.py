@@ -17,7 +17,7 @@ import openai
 from langchain_toolstream.core.errors import StreamInterruptedError
 from langchain_toolstream.core.events import Event
 from langchain_toolstream.vllm.errors import VLLMEmptyOutputError, VLLMError
-from langchain_toolstream.vllm.questions import Question, advance
+from langchain_toolstream.vllm.questions import Question, aanswered, answered
 from langchain_toolstream.vllm.refusals import clear_errors
 from langchain_toolstream.vllm.request.payload import token_limit, without_parameters
 from langchain_toolstream.vllm.response.answer import AnswerReader
@@ -106,10 +106,7 @@ class AnswerStream:
                     yield self.reader.close()
                     return
                 plan = resumption.plan(broke, is_glued=self.reader.is_glued)
-                answer = None
-                while not isinstance(step := advance(plan, answer), Request):
-                    answer = ask(step)
-                request = step
+                request = answered(plan, ask)
                 self.reader.reopen(kept=resumption.given.kept)
 
     async def _aexchanges(
@@ -134,10 +131,7 @@ class AnswerStream:
                     yield self.reader.close()
                     return
                 plan = resumption.plan(broke, is_glued=self.reader.is_glued)
-                answer = None
-                while not isinstance(step := advance(plan, answer), Request):
-                    answer = await ask(step)
-                request = step
+                request = await aanswered(plan, ask)
                 self.reader.reopen(kept=resumption.given.kept)
 
     def _exchange(

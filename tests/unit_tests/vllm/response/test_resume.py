@@ -8,6 +8,7 @@ import pytest
 
 from langchain_toolstream.vllm.errors import VLLMError, VLLMIncompleteStreamError
 from langchain_toolstream.vllm.questions import TextOfTokens
+from langchain_toolstream.vllm.request.resumed import obstacle
 from langchain_toolstream.vllm.response.resume import Request, Resumption
 from langchain_toolstream.vllm.response.roads import ClientReading
 
@@ -143,9 +144,7 @@ def read_by_client(
 ) -> Request:
     """What is asked behind a text that the client reads from the tokens."""
     asked = payload(tools=TOOLS, **fields)
-    reading = ClientReading(
-        asked, asked, parser, server=("http://resumed", parser), thoughts_begun=begun
-    )
+    reading = ClientReading(asked, parser, server=("http://resumed", parser), thoughts_begun=begun)
     resumption = Resumption(asked, limit=3, client_reads=True)
     resumption.restart(thoughts=reading.markup.thoughts)
     for number, char in enumerate(text):
@@ -238,3 +237,12 @@ def test_another_road_begins_with_nothing_of_the_first() -> None:
         resumption.feed(chunk)
     (rest,) = resumption.rest()
     assert rest["usage"]["completion_tokens"] == 2
+
+
+def test_a_part_without_a_type_may_be_an_image() -> None:
+    messages = [{"role": "user", "content": [{"image_url": {"url": "data:,"}}]}]
+    why = obstacle({"messages": messages}, client_reads=False)
+    assert why is not None
+    assert "a part without a type" in why
+    text = [{"role": "user", "content": [{"type": "text", "text": "go"}]}, {"content": "on"}]
+    assert obstacle({"messages": text}, client_reads=False) is None
